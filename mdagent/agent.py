@@ -1,0 +1,385 @@
+"""The agent: the composition root and the Python API. The only file that wires parts together.
+
+    from mdagent import Agent
+    with Agent.open() as agent:
+        bars = agent.bars("AAPL", start="2024-01-02", end="2024-02-01").to_pandas()
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from mdagent.errors import MdagentError, UsageError
+from mdagent.market import Adjustment, BarRequest, BarSet, Symbol
+from mdagent.work.report import Considered, Line, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Sequence
+    from datetime import datetime
+
+    from mdagent.clock import Clock
+    from mdagent.config import Settings, SourceSettings
+    from mdagent.guard.limits import Window
+    from mdagent.market import Listing, Quote
+    from mdagent.sources.base import Source
+    from mdagent.store.bars import BarStore
+    from mdagent.store.ledger import Ledger
+    from mdagent.work.fetch import Wish
+    from mdagent.work.gate import Gate, Policy
+
+_TOGETHER = 8  # requests of users under way at once; each source has its own, smaller bound
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The answer to a fetch: rows in the order of `store.read.STORED`, and the report."""
+
+    rows: list[tuple[object, ...]]
+    report: Report
+
+
+@dataclass(slots=True)
+class Agent:
+    """Settings, clock and stores, put together. `say` is told what a waiting person should know; `renew` reads the settings
+    anew (raising ConfigError) when another process publishes an epoch."""
+
+    settings: Settings
+    clock: Clock
+    say: Callable[[str], None] = lambda _: None
+    renew: Callable[[], Settings] | None = None
+    _ledger: Ledger | None = None
+    _epoch: int = -1
+    _sources: dict[str, Source] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, **flags: Any) -> Agent:  # noqa: ANN401  the fields of config.Flags
+        """An agent with the settings of this machine, as the command line would have them."""
+        import os
+        from pathlib import Path
+
+        from mdagent.clock import SystemClock
+        from mdagent.config import Flags, load
+
+        settings = load(Flags(**flags), os.environ, Path.cwd()).settings
+        return cls(settings, SystemClock.starting_at(settings.clock) if settings.clock else SystemClock())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the ledger back; the bar store is never held open."""
+        if self._ledger is not None:
+            self._ledger.close()
+            self._ledger = None
+
+    @property
+    def store(self) -> BarStore:
+        """The bar store, closed until it is read or written."""
+        from mdagent.store.bars import BarStore
+
+        lock = self.settings.lock
+        return BarStore(self.settings.store, self.settings.world, self.clock, lock.read_wait, lock.write_wait)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger, opened when first needed."""
+        if self._ledger is None:
+            from mdagent.store.ledger import open_ledger
+
+            self._ledger = open_ledger(self.settings.ledger, self.clock)
+            self._epoch = self._ledger.epoch_number()
+        return self._ledger
+
+    def bars(self, symbol: str | Symbol, *, start: str | datetime, end: str | datetime, interval: str = "1d", adjustment: str = "splits") -> BarSet:
+        """The consolidated bars of one symbol, fetched where the store lacks them. Raises MdagentError when nothing could be had."""
+        request = BarRequest(symbol, interval, start, end, adjustment)  # type: ignore[arg-type]
+        served = self.fetch([request])
+        line = served.report.lines[0]
+        if not served.rows:
+            raise MdagentError(line.failure.detail if line.failure else f"no bars of {request.symbol}")
+        return _barset(request, served.rows)
+
+    def fetch(self, requests: Sequence[BarRequest], *, source: str = "auto", refresh: bool = False) -> Served:
+        """Bars of every request, from the store where it has them, else from a source. A failure of one symbol is in its line.
+        Raises StoreError, ConfigError."""
+        began = self.clock.monotonic()
+        requests = list(dict.fromkeys(self._clamped(r) for r in requests))
+        names = self._names(source)
+        lines: dict[BarRequest, Line] = {}
+        rows: list[tuple[object, ...]] = []
+        if not refresh and self.store.exists():
+            lines, rows = self._from_store(requests, names)
+        missing = [r for r in requests if r not in lines]
+        if missing:
+            fetched = self._run(self._fetch_all(missing, names, refresh=refresh))
+            lines |= dict(zip(missing, fetched, strict=True))
+            rows = self._read([lines[r] for r in requests], names)
+        ms = 1000 * (self.clock.monotonic() - began)
+        return Served(rows, Report(tuple(lines[r] for r in requests), self._run_name(), ms))
+
+    def plan(self, requests: Sequence[BarRequest], *, source: str = "auto", refresh: bool = False) -> Report:
+        """What `fetch` would do: each line's `requests` are those it would send. Sends and writes nothing but calendars."""
+        from mdagent.work.dry import dry_line
+
+        sources = self._able(self._names(source))
+        lines = [dry_line(self._wish(r, sources, refresh=refresh), self.store, self._sessions, self.clock.now()) for r in map(self._clamped, requests)]
+        return Report(tuple(dict.fromkeys(lines)), self._run_name(), 0.0)
+
+    def quote(self, symbols: Sequence[Symbol], *, source: str = "auto") -> list[Quote | Any]:
+        """A Quote, or the Failure, for each symbol."""
+        sources = self._able(self._names(source))
+        return self._run(self._ask_all("quote", sources, [(str(s), lambda at, s=s: at.quote(s)) for s in symbols]))
+
+    def search(self, words: str, *, source: str = "auto") -> list[Listing] | Any:
+        """Listings that fit the words, or the Failure."""
+        sources = [s for s in self._able(self._names(source)) if s.spec.search]
+        return self._run(self._ask_all("search", sources, [(words, lambda at: at.search(words))]))[0]
+
+    def sources(self) -> list[tuple[Source, SourceSettings]]:
+        """Every known source with its settings."""
+        return [(self._source(name), told) for name, told in self.settings.sources.items()]
+
+    def policy(self, name: str) -> Policy:
+        """The rules for one source, by its facts and the settings in force now."""
+        from mdagent.wire.bounds import Limits
+        from mdagent.work.gate import Policy
+
+        self._adopt()
+        told, spec = self.settings.sources[name], self._source(name).spec
+        return Policy(
+            windows=self.windows(name),
+            limits=Limits(connect=told.timeout.connect, read=told.timeout.read, total=told.timeout.total),
+            concurrency=told.concurrency or spec.concurrency,
+            cooldown=spec.cooldown,
+            hosts=spec.hosts,
+            secrets=self._secrets(),
+        )
+
+    def windows(self, name: str) -> tuple[Window, ...]:
+        """The quota windows of one source: those of the settings, else those of its facts."""
+        from mdagent.guard.limits import Window
+
+        told = self.settings.sources[name].limits
+        return tuple(Window(q.limit, q.per, q.zone) for q in (self._source(name).spec.quotas if told is None else told))  # type: ignore[arg-type]
+
+    def _secrets(self) -> tuple[str, ...]:
+        return tuple(s.api_key.reveal() for s in self.settings.sources.values() if s.api_key)
+
+    def _adopt(self) -> None:
+        """Take over settings that another process published, whole; keep the old ones, and say why, when they cannot be read."""
+        number = self.ledger.epoch_number()
+        if number == self._epoch or self.renew is None:
+            return
+        self._epoch = number
+        try:
+            fresh = self.renew()
+        except MdagentError as error:
+            self.say(f"settings of epoch {number} were not adopted, the old ones stay: {error.message}")
+            return
+        self.settings = replace(fresh, store=self.settings.store, ledger=self.settings.ledger, world=self.settings.world)
+        self._sources.clear()
+        self.say(f"adopted the settings of epoch {number}")
+
+    def _source(self, name: str) -> Source:
+        if name not in self._sources:
+            from mdagent.sources import load
+
+            told = self.settings.sources[name]
+            key = told.api_key.reveal() if told.api_key else None
+            self._sources[name] = load(name, api_key=key, base_url=told.base_url, user_agent=told.user_agent)
+        return self._sources[name]
+
+    def _names(self, source: str) -> tuple[str, ...]:
+        """The sources that may serve: the one named, or all that are enabled."""
+        known = self.settings.sources
+        if source == "auto":
+            return tuple(name for name, told in known.items() if told.enabled)
+        if source not in known:
+            import difflib
+
+            near = difflib.get_close_matches(source, known, 1)
+            msg = f"no source is called {ascii(source[:40])}"
+            raise UsageError(msg, f"did you mean {near[0]}?" if near else f"use auto, or one of {', '.join(known)}")
+        if not known[source].enabled:
+            msg = f"the source {source} is disabled"
+            raise UsageError(msg, f"set sources.{source}.enabled to true")
+        return (source,)
+
+    def _able(self, names: Sequence[str]) -> list[Source]:
+        return [self._source(name) for name in names]
+
+    def _clamped(self, request: BarRequest) -> BarRequest:
+        from mdagent.work.spans import clamp_end
+
+        return clamp_end(request, self.clock.now())
+
+    def _from_store(self, requests: Sequence[BarRequest], names: Sequence[str]) -> tuple[dict[BarRequest, Line], list[tuple[object, ...]]]:
+        """Lines of the requests that the store serves by itself; and the rows, when it serves them all."""
+        from mdagent.work.calendar import read_sessions
+        from mdagent.work.standing import cached
+
+        now = self.clock.now()
+        with self.store.reading() as reader:
+            found = {r: line for r in requests if (line := cached(reader, r, names, read_sessions, now))}
+            if len(found) < len(requests):
+                return found, []
+            return found, reader.bars([line.request for line in found.values() if line.failure is None], names)
+
+    def _read(self, lines: Sequence[Line], names: Sequence[str]) -> list[tuple[object, ...]]:
+        wanted = [line.request for line in lines if line.bars]
+        if not wanted:
+            return []
+        with self.store.reading() as reader:
+            return reader.bars(wanted, names)
+
+    def _wish(self, request: BarRequest, sources: Sequence[Source], *, refresh: bool) -> Wish:
+        """Which sources may be asked for it, and why the others may not."""
+        from mdagent.work.fetch import Wish
+
+        able, left = [], []
+        for source in sources:
+            why = _unfit(source, request)
+            if why:
+                left.append(Considered(source.spec.name, chosen=False, reasons=(why,)))
+            else:
+                able.append(source)
+        return Wish(request, tuple(able), refresh, tuple(left))
+
+    async def _fetch_all(self, requests: Sequence[BarRequest], names: Sequence[str], *, refresh: bool) -> list[Line]:
+        import asyncio
+
+        from mdagent.work.fetch import Tools, fetch
+
+        gate = self._gate()
+        tools = Tools(
+            self.store, self.ledger, gate, self.clock, self._sessions, self.settings.fetch.deadline, bounded_depth=self.settings.world != "replay"
+        )
+        places, done = asyncio.Semaphore(_TOGETHER), 0
+        sources = self._able(names)
+
+        async def one(request: BarRequest) -> Line:
+            nonlocal done
+            async with places:
+                line = await fetch(self._wish(request, sources, refresh=refresh), tools)
+            done += 1
+            if len(requests) > 1:
+                self.say(f"{done}/{len(requests)} {request.symbol}: {_brief(line)}")
+            return line
+
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(r)) for r in requests]
+        return [t.result() for t in tasks]
+
+    async def _ask_all(self, endpoint: str, sources: Sequence[Source], asks: Sequence[tuple[str, Callable[[Source], Any]]]) -> list[Any]:
+        """The first good answer to each ask, else the last failure."""
+        from mdagent.guard.outcome import Failure, FailureKind
+        from mdagent.work.gate import Call
+
+        gate, answers = self._gate(), []
+        for subject, ask in asks:
+            answer: Any = Failure(FailureKind.BAD_REQUEST, "no source is enabled that offers this")
+            for source in sources:
+                call = Call(endpoint, subject, self.clock.monotonic() + self.settings.fetch.deadline)
+                result: Any = await gate.converse(source, lambda ask=ask, source=source: ask(source), call)
+                answer = result.failure or result.value
+                if result.failure is None:
+                    break
+            answers.append(answer)
+        return answers
+
+    def _sessions(self, request: BarRequest) -> Any:  # noqa: ANN401  sessions or None
+        from mdagent.work.calendar import ensure_sessions
+
+        return ensure_sessions(self.store, request, self.settings.sessions.closures)
+
+    def _gate(self) -> Gate:
+        import random
+
+        from mdagent.wire import open_wire
+        from mdagent.work.gate import Gate
+
+        wire = open_wire(self.settings.world, self.clock, options=self._wire_options())
+        return Gate(self.ledger, wire, self.clock, random.SystemRandom(), self._run_name(), self.policy, self.say)
+
+    def _wire_options(self) -> Any:  # noqa: ANN401  wire.WireOptions, which must not be imported for a cached read
+        from urllib.parse import urlsplit
+
+        from mdagent.wire import WireOptions
+
+        told = self.settings
+        bases = [urlsplit(s.base_url) for s in told.sources.values() if s.base_url]
+        local = {f"{b.hostname}:{b.port or (443 if b.scheme == 'https' else 80)}" for b in bases if b.hostname in ("127.0.0.1", "localhost", "::1")}
+        return WireOptions(
+            proxy=told.wire.proxy,
+            ca_file=told.wire.ca_file,
+            loopback=frozenset(local),
+            allow_private_hosts=told.wire.allow_private_hosts,
+            replay=told.replay,
+            record=told.record,
+            secrets=frozenset(self._secrets()),
+        )
+
+    def _run_name(self) -> str:
+        import os
+
+        return f"{self.clock.now():%Y%m%dT%H%M%S}-{os.getpid()}"
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  what the coroutine returns
+        """Run to the end on an event loop of its own. The first SIGINT or SIGTERM cancels, so that a write in hand is finished."""
+        import asyncio
+
+        from mdagent.clock import VirtualClock, virtual_loop
+
+        clock = self.clock
+        factory = (lambda: virtual_loop(clock)) if isinstance(clock, VirtualClock) else None
+        try:
+            with asyncio.Runner(loop_factory=factory) as runner:
+                return runner.run(work)
+        except BaseExceptionGroup as group:  # of several failures the first is told
+            raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    told = group.exceptions[0]
+    return _first(told) if isinstance(told, BaseExceptionGroup) else told
+
+
+def _unfit(source: Source, request: BarRequest) -> str:
+    """Why this source cannot serve the request at all, or ""."""
+    spec = source.spec
+    if request.interval not in spec.intervals:
+        return f"it has no {request.interval} bars"
+    if request.adjustment not in spec.delivers:
+        return f"it delivers {' or '.join(spec.delivers)} prices, not {request.adjustment}"
+    if request.adjustment is Adjustment.ALL and request.interval.intraday:
+        return f"its {request.interval} bars are not adjusted for dividends"
+    return ""
+
+
+def _brief(line: Line) -> str:
+    if line.failure:
+        return line.failure.detail
+    return f"{line.bars} bars, grade {line.letter}, {line.requests} request{'s' if line.requests != 1 else ''}"
+
+
+def _barset(request: BarRequest, rows: Sequence[tuple[Any, ...]]) -> BarSet:
+    import numpy as np
+
+    _, _, ts, *_ = columns = list(zip(*rows, strict=True))
+    prices = {n: np.array(columns[i], dtype=np.float64) for i, n in enumerate(("open", "high", "low", "close", "volume"), 3)}
+    sources = sorted({str(s) for s in columns[8]})
+    return BarSet(
+        request.symbol,
+        request.interval,
+        "+".join(sources),
+        request.adjustment,
+        str(columns[10][0]) if columns[10][0] else None,
+        np.array(ts, dtype="datetime64[us]"),
+        **prices,
+        complete_until=next((t + timedelta(0) for t, p in zip(ts, columns[12], strict=True) if p), None),
+    )

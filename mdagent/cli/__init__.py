@@ -1,0 +1,222 @@
+"""The command line: parse words, call the agent, render, exit. The exit code is decided in `main`, once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mdagent.cli.hoist import hoist
+from mdagent.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+# Each command, the module that holds it, and its line in the help. A command loads its own module and no other.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "fetch": ("data", "bars of one or more symbols: from the store, or fetched, checked, graded and stored"),
+    "export": ("data", "stored bars, without asking anybody"),
+    "query": ("data", "your own SELECT over the store, read-only"),
+    "quote": ("market", "the latest price"),
+    "search": ("market", "symbols that fit a name"),
+    "sources": ("sources", "the providers: list, status"),
+    "config": ("config", "the settings: init, show, check, path, diff, reload"),
+    "sandbox": ("sandbox", "the simulated market as a local HTTP server"),
+    "doctor": ("doctor", "is everything in order? clock, store, ledger, keys, disk"),
+}
+
+_HELP = """\
+Usage: mdagent [OPTIONS] COMMAND [ARGS]...
+
+Market bars from several providers as one local history that can be trusted.
+
+Examples:
+  mdagent fetch AAPL                              a year of daily bars
+  mdagent fetch AAPL MSFT --start 2024-01-02 --end 2024-02-01 --csv
+  mdagent --sandbox fetch AAPL                    the same on synthetic prices, without network or key
+  mdagent fetch - < symbols.txt > bars.csv        symbols from a file, CSV into a pipe
+
+Commands:
+{commands}
+
+Global options, before or after the command (each has an MDAGENT_ variable):
+  --config FILE      settings file instead of the project's and the user's
+  --store FILE       the bar store
+  --env NAME         overlay of the settings: dev, staging, prod ...
+  --sandbox          a simulated market; its bars have a store of their own
+  --replay DIR       answers from recordings instead of the network
+  --record DIR       record every exchange into DIR, keys blanked
+  --lock-wait SECONDS  how long to wait for the store
+  -q, -v, -vv        say less, say more
+  --no-color  --log-format text|json  --log-file FILE
+  --version  -h, --help
+
+Exit codes:
+{codes}
+"""
+
+
+class Lazy(TyperGroup):
+    """The root group: knows its commands by name, and loads the module of the one that is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  typer's context
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002  typer's command
+        if cmd_name not in COMMANDS:
+            return None
+        from importlib import import_module
+
+        module = COMMANDS[cmd_name][0]
+        command = typer.main.get_command(import_module(f"mdagent.cli.{module}").app)
+        return command.commands[cmd_name] if module != cmd_name else command  # type: ignore[attr-defined]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  typer's context and command
+        if args and args[0] not in COMMANDS:
+            import difflib
+
+            from mdagent.errors import UsageError
+
+            near = difflib.get_close_matches(args[0], COMMANDS, 1)
+            msg = f"there is no command {ascii(args[0][:40])}"
+            raise UsageError(msg, f"did you mean {near[0]}?" if near else "mdagent --help lists them")
+        return super().resolve_command(ctx, args)
+
+    def get_help(self, ctx: Any) -> str:  # noqa: ANN401, ARG002  typer's context
+        from mdagent.cli.exits import MEANINGS
+
+        commands = "\n".join(f"  {name:9} {about}" for name, (_, about) in COMMANDS.items())
+        return _HELP.format(commands=commands, codes="\n".join(f"  {int(c):3}  {m}" for c, m in MEANINGS.items()))
+
+
+app = typer.Typer(
+    cls=Lazy,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(  # noqa: PLR0913  the global options
+    ctx: typer.Context,
+    *,
+    config: Annotated[Path | None, typer.Option()] = None,
+    store: Annotated[Path | None, typer.Option()] = None,
+    env: Annotated[str | None, typer.Option()] = None,
+    sandbox: Annotated[bool, typer.Option("--sandbox")] = False,
+    replay: Annotated[Path | None, typer.Option()] = None,
+    record: Annotated[Path | None, typer.Option()] = None,
+    lock_wait: Annotated[float | None, typer.Option(min=0.0, max=3600.0)] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q")] = False,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True)] = 0,
+    no_color: Annotated[bool, typer.Option("--no-color")] = False,
+    log_format: Annotated[str | None, typer.Option()] = None,
+    log_file: Annotated[Path | None, typer.Option()] = None,
+    version: Annotated[bool, typer.Option("--version")] = False,
+) -> None:
+    """Market bars from several providers as one local history that can be trusted."""
+    from mdagent.config import Flags
+
+    terminal: Terminal = ctx.obj
+    terminal.flags = Flags(
+        config=config, store=store, env=env, sandbox=sandbox, replay=replay, record=record, quiet=quiet, verbose=verbose,
+        no_color=no_color, log_format=log_format, log_file=log_file,
+    )  # fmt: skip
+    terminal.lock_wait = lock_wait
+    if version:
+        from mdagent import __version__
+
+        terminal.out.write(f"mdagent {__version__}\n")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        terminal.out.write(ctx.get_help() + "\n")
+        raise typer.Exit
+
+
+def run() -> None:
+    """The console script."""
+    os.umask(0o077)
+    code = main(sys.argv[1:], Terminal(os.environ, Path.cwd()))
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains once more at its end
+    sys.exit(code)
+
+
+def main(words: Sequence[str], terminal: Terminal) -> int:
+    """Run one command and return its exit code. Errors become one line on stderr here, and nowhere else."""
+    from mdagent.errors import MdagentError
+
+    with _terminating():
+        try:
+            told = typer.main.get_command(app).main(hoist(words), "mdagent", standalone_mode=False, obj=terminal)
+        except MdagentError as error:
+            from mdagent.cli.exits import of_error
+
+            terminal.fail(error.message, error.hint, of_error(error))
+            return terminal.code
+        except (KeyboardInterrupt, typer.Abort):
+            return _stopped(terminal, 130, "interrupted")
+        except Terminated:
+            return _stopped(terminal, 143, "terminated")
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 0
+        except OSError as error:
+            return _out_of_room(terminal, error)
+        except Exception as error:
+            if not hasattr(error, "format_message"):
+                raise
+            terminal.fail(error.format_message(), "mdagent --help, or mdagent COMMAND --help", 2)
+            return terminal.code
+    return told if isinstance(told, int) and told else terminal.code
+
+
+class Terminated(BaseException):
+    """SIGTERM came."""
+
+
+class _terminating:  # noqa: N801  used as a word, not as a class
+    """While it lasts, SIGTERM unwinds the program as Ctrl-C does: a write in hand is finished or rolled back."""
+
+    def __enter__(self) -> None:
+        import signal
+        import threading
+
+        self._main = threading.current_thread() is threading.main_thread()
+        if self._main:
+            self._old = signal.signal(signal.SIGTERM, _terminate)
+
+    def __exit__(self, *_: object) -> None:
+        import signal
+
+        if self._main:
+            signal.signal(signal.SIGTERM, self._old)
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
+def _stopped(terminal: Terminal, code: int, word: str) -> int:
+    terminal.fail(f"{word}; what was stored is stored", "run the same command again: it goes on where it stopped", code)
+    return code
+
+
+def _out_of_room(terminal: Terminal, error: OSError) -> int:
+    import errno
+
+    from mdagent.cli.exits import ExitCode
+
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    where = f"{error.filename}: " if error.filename else ""
+    terminal.fail(f"{where}{error.strerror or error}", "free some space, or write elsewhere" if full else "", ExitCode.DISK_FULL if full else ExitCode.CONFIG)
+    return terminal.code

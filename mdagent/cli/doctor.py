@@ -1,0 +1,138 @@
+"""doctor: is everything in order? Reads, never mends."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from mdagent.errors import MdagentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mdagent.agent import Agent
+    from mdagent.cli.terminal import Terminal
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+_LEAST_DISK = 256 * 1024 * 1024
+
+
+class Check(NamedTuple):
+    """One thing looked at: `ok`, `note` or `bad`, with what was seen and what to do."""
+
+    name: str
+    state: str
+    seen: str
+    next_step: str = ""
+
+
+@app.command()
+def doctor(
+    ctx: typer.Context,
+    *,
+    form: Annotated[str | None, typer.Option("--format", "-f", help="table, csv, json, ndjson")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="same as --format json")] = False,
+) -> None:
+    """Look at versions, settings, clock, store, ledger, keys and disk; say what is wrong and what to do. Changes nothing.
+
+    \b
+    mdagent doctor
+    mdagent doctor --json
+    """
+    from mdagent.cli.exits import ExitCode, of_error
+    from mdagent.cli.render import choose_format, write_rows
+
+    terminal: Terminal = ctx.obj
+    chosen = choose_format(form, as_json=as_json, as_csv=False, output=None, tty=terminal.out.isatty())
+    checks: list[Check] = []
+    worst: MdagentError | None = None
+    with terminal.agent() as agent:
+        for look in (_versions, _settings, _clock, _disk, _keys, _ledger, _store):
+            try:
+                checks += look(agent, terminal)
+            except MdagentError as error:
+                checks.append(Check(look.__name__.strip("_"), "bad", error.message, error.hint))
+                worst = error
+    write_rows(chosen, Check._fields, iter(checks), terminal.out, terminal)
+    if worst is not None:
+        terminal.code = int(of_error(worst))
+    elif any(c.state == "bad" for c in checks):
+        terminal.code = int(ExitCode.CONFIG)
+
+
+def _versions(agent: Agent, terminal: Terminal) -> Iterator[Check]:
+    del agent, terminal
+    import platform
+    import sqlite3
+    from importlib.metadata import version
+
+    from mdagent import __version__
+
+    parts = ", ".join(f"{p} {version(p)}" for p in ("duckdb", "httpx", "exchange-calendars", "typer"))
+    yield Check("versions", "ok", f"mdagent {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {parts}")
+
+
+def _settings(agent: Agent, terminal: Terminal) -> Iterator[Check]:
+    files = ", ".join(map(str, terminal.loaded.files)) or "none; all defaults"
+    yield Check("settings", "ok", f"files: {files}; world {agent.settings.world}; home {agent.settings.home}")
+    if agent.settings.wire.proxy:
+        yield Check("proxy", "note", "requests go through the proxy of wire.proxy")
+
+
+def _clock(agent: Agent, terminal: Terminal) -> Iterator[Check]:
+    del terminal
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    import mdagent
+
+    built = datetime.fromtimestamp(Path(mdagent.__file__).stat().st_mtime, UTC)
+    now = agent.clock.now()
+    wrong = agent.settings.world == "live" and (built - now).days > 1
+    yield Check("clock", "bad" if wrong else "ok", f"{now:%Y-%m-%d %H:%M:%S}Z", "set the machine's clock" if wrong else "")
+
+
+def _disk(agent: Agent, terminal: Terminal) -> Iterator[Check]:
+    del terminal
+    place = agent.settings.store.parent
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    low = free < _LEAST_DISK
+    yield Check("disk", "bad" if low else "ok", f"{free / 2**30:.1f} GiB free at {place}", "free some space" if low else "")
+
+
+def _keys(agent: Agent, terminal: Terminal) -> Iterator[Check]:
+    del terminal
+    for source, told in agent.sources():
+        missing = told.enabled and source.spec.needs_key and not told.api_key
+        word = "missing" if missing else "present" if told.api_key else "not needed"
+        hint = f"set MDAGENT_{source.spec.name.upper()}_API_KEY" if missing else ""
+        yield Check(f"key of {source.spec.name}", "bad" if missing else "ok", word, hint)
+
+
+def _ledger(agent: Agent, terminal: Terminal) -> Iterator[Check]:
+    del terminal
+    if not agent.settings.ledger.exists():
+        yield Check("ledger", "note", f"none yet at {agent.settings.ledger}")
+        return
+    told = agent.ledger.check()
+    yield Check("ledger", "ok" if told == "ok" else "bad", f"{agent.settings.ledger}: {told}", "" if told == "ok" else "move it away; a new one is made")
+    for source, _ in agent.sources():
+        block = agent.ledger.blocked(source.spec.name)
+        if block and block.until > agent.clock.now():
+            yield Check(f"quota of {source.spec.name}", "note", f"{block.reason} until {block.until:%Y-%m-%d %H:%M:%S}Z")
+
+
+def _store(agent: Agent, terminal: Terminal) -> Iterator[Check]:
+    del terminal
+    if not agent.store.exists():
+        yield Check("store", "note", f"none yet at {agent.settings.store}", "mdagent fetch AAPL makes it")
+        return
+    with agent.store.reading("doctor") as reader:
+        sizes, doubled = reader.sizes(), reader.duplicates()
+    seen = ", ".join(f"{n} {name}" for name, n in sizes.items())
+    yield Check("store", "ok", f"{agent.settings.store}: {seen}")
+    yield Check("keys of bars", "bad" if doubled else "ok", f"{doubled} rows share the key of another", "report it: this is a bug" if doubled else "")

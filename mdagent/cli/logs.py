@@ -1,0 +1,63 @@
+"""The log: standard logging to stderr and, when asked, to a file; one event a line, no secret in it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, TextIO
+
+from mdagent.errors import ConfigError
+from mdagent.untrusted import one_line
+
+if TYPE_CHECKING:
+    from mdagent.config import Settings
+
+_LEVELS = {0: None, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
+
+
+class Line(logging.Formatter):
+    """One event as one line of text or JSON, with every secret blanked."""
+
+    def __init__(self, secrets: tuple[str, ...], *, as_json: bool) -> None:
+        super().__init__()
+        self._secrets = secrets
+        self._json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            text += f": {record.exc_info[1]}"
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        text = one_line(text, 2000)
+        if not self._json:
+            return f"{record.levelname.lower()}: {record.name}: {text}"
+        import json
+
+        return json.dumps({"at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S"), "level": record.levelname.lower(), "logger": record.name, "event": text})
+
+
+def start_log(settings: Settings, err: TextIO) -> None:
+    """Set the root logger up for this run. The HTTP libraries stay at WARNING: their INFO lines hold whole URLs."""
+    root = logging.getLogger()
+    secrets = tuple(s.api_key.reveal() for s in settings.sources.values() if s.api_key)
+    form = Line(secrets, as_json=settings.log.format == "json")
+    told = _LEVELS.get(settings.verbose)
+    root.setLevel(told if told is not None else getattr(logging, settings.log.level.upper()))
+    for old in root.handlers[:]:
+        if isinstance(old.formatter, Line):
+            root.removeHandler(old)
+            old.close()
+    handlers: list[logging.Handler] = [logging.StreamHandler(err)]
+    if settings.quiet:
+        handlers[0].setLevel(logging.ERROR)
+    if settings.log.file:
+        try:
+            handlers.append(logging.FileHandler(settings.log.file, encoding="utf-8"))
+        except OSError as error:
+            msg = f"the log file {settings.log.file} cannot be written: {error.strerror}"
+            raise ConfigError(msg, "set --log-file to a place you may write") from error
+    for handler in handlers:
+        handler.setFormatter(form)
+        root.addHandler(handler)
+    for name in ("httpx", "httpcore", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)

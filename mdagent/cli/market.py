@@ -1,0 +1,93 @@
+"""quote, search: what a source says now, nothing stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mdagent.cli.data import AsCsv, AsJson, Force, Format, Output, SourceWord, write
+from mdagent.cli.exits import ExitCode, of_failure
+from mdagent.cli.render import choose_format
+from mdagent.cli.words import read_symbols
+from mdagent.guard.outcome import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mdagent.cli.terminal import Terminal
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+QUOTE = ("symbol", "last", "bid", "ask", "as_of", "currency", "previous_close", "day_high", "day_low", "volume", "source")
+LISTING = ("symbol", "name", "exchange", "kind", "source")
+
+
+@app.command()
+def quote(
+    ctx: typer.Context,
+    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...")],
+    *,
+    source: SourceWord = "auto",
+    form: Format = None,
+    as_json_: AsJson = False,
+    as_csv: AsCsv = False,
+    output: Output = None,
+    force: Force = False,
+) -> None:
+    """The latest price of one or more symbols, with the exchange's time. Nothing is stored.
+
+    \b
+    mdagent quote AAPL IBE.MC
+    """
+    terminal: Terminal = ctx.obj
+    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
+    wanted = read_symbols(symbols, terminal.cwd)
+    with terminal.agent() as agent:
+        answers = agent.quote(wanted, source=source)
+    rows = [(a.symbol.ticker, a.last, a.bid, a.ask, _naive(a.as_of), a.currency, a.previous_close, a.day_high, a.day_low, a.volume, a.source)
+            for a in answers if not isinstance(a, Failure)]  # fmt: skip
+    write(QUOTE, rows, terminal, form=chosen, output=output, force=force)
+    _tell_failures([str(s) for s in wanted], answers, terminal)
+
+
+@app.command()
+def search(
+    ctx: typer.Context,
+    words: Annotated[list[str], typer.Argument(metavar="WORDS...")],
+    *,
+    source: SourceWord = "auto",
+    form: Format = None,
+    as_json_: AsJson = False,
+    as_csv: AsCsv = False,
+    output: Output = None,
+    force: Force = False,
+) -> None:
+    """Symbols that fit a name.
+
+    \b
+    mdagent search iberdrola
+    """
+    terminal: Terminal = ctx.obj
+    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
+    text = " ".join(words).strip()[:100]
+    with terminal.agent() as agent:
+        answer = agent.search(text, source=source)
+    if isinstance(answer, Failure):
+        _tell_failures([text], [answer], terminal)
+        return
+    write(LISTING, [(x.symbol.ticker, x.name, x.exchange, x.kind, x.source) for x in answer], terminal, form=chosen, output=output, force=force)
+    if not answer:
+        terminal.fail(f"nothing fits {ascii(text)}", "try another word of the name", ExitCode.NO_DATA)
+
+
+def _naive(instant: Any) -> Any:  # noqa: ANN401  a datetime or None
+    return instant.replace(tzinfo=None) if instant else None
+
+
+def _tell_failures(subjects: Sequence[str], answers: Sequence[object], terminal: Terminal) -> None:
+    failed = [(s, a) for s, a in zip(subjects, answers, strict=True) if isinstance(a, Failure)]
+    codes = {of_failure(a) for _, a in failed}
+    code = ExitCode.PARTIAL if len(failed) < len(answers) else codes.pop() if len(codes) == 1 else ExitCode.NO_SOURCE
+    for subject, failure in failed:
+        terminal.fail(f"{subject}: {failure.detail}", failure.consequence.next_step, code)

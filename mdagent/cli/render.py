@@ -1,0 +1,201 @@
+"""Rows and reports -> table, csv, json, ndjson, parquet. stdout is data; the report of how it went is talk."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from mdagent.errors import UsageError
+from mdagent.untrusted import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mdagent.cli.terminal import Terminal
+
+COLUMNS = ("symbol", "interval", "ts", "open", "high", "low", "close", "volume", "source", "adjustment", "currency", "grade", "score", "provisional")
+FORMATS = ("table", "csv", "json", "ndjson", "parquet")
+_SUFFIXES = {".csv": "csv", ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet", ".txt": "table"}
+_DAILY = ("1d", "1w", "1mo")
+
+
+def shown(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """Stored rows in the columns of stdout: `ts` as ISO 8601, the letter beside the score."""
+    from mdagent.quality.grade import letter
+
+    letters: dict[float, str] = {}
+    for symbol, interval, ts, opened, high, low, close, volume, source, adjustment, currency, score, provisional in rows:
+        if score not in letters:
+            letters[score] = letter(score)
+        stamp = ts.strftime("%Y-%m-%d") if interval in _DAILY else ts.strftime("%Y-%m-%dT%H:%M:%SZ")
+        yield symbol, interval, stamp, opened, high, low, close, volume, source, adjustment, currency, letters[score], score, provisional
+
+
+def choose_format(told: str | None, *, as_json: bool, as_csv: bool, output: Path | None, tty: bool) -> str:
+    """The one format that the options ask for. Raises UsageError when they ask for two, or for none that exists."""
+    asked = {f for f, on in (("json", as_json), ("csv", as_csv)) if on} | ({told} if told else set())
+    if len(asked) > 1:
+        msg = f"two formats are asked for: {' and '.join(sorted(asked))}"
+        raise UsageError(msg, "name one")
+    if asked:
+        chosen = asked.pop()
+        if chosen not in FORMATS:
+            msg = f"{ascii(chosen[:20])} is not a format"
+            raise UsageError(msg, f"use one of {', '.join(FORMATS)}")
+        return chosen
+    if output is not None and output.suffix.lower() in _SUFFIXES:
+        return _SUFFIXES[output.suffix.lower()]
+    return "table" if tty and output is None else "csv"
+
+
+def cell(value: object) -> object:
+    """One cell of a CSV: numbers stay numbers, absent is empty, and text cannot be taken for a formula by a spreadsheet."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, str):
+        text = value.replace("\x00", "")
+        return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    if isinstance(value, float):
+        return "" if value != value else int(value) if value.is_integer() and abs(value) < 1e15 else repr(value)  # noqa: PLR0124, PLR2004  NaN; beyond this an exponent is shorter
+    return value
+
+
+def plain(value: object) -> object:
+    """One value of a JSON row; never NaN or Infinity."""
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124  NaN
+            return None
+        return int(value) if value.is_integer() and abs(value) < 1e15 else value  # noqa: PLR2004
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return str(value)
+
+
+def write_rows(form: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]] | Sequence[tuple[Any, ...]], out: TextIO, terminal: Terminal) -> None:
+    """Rows as text on a stream. Raises UsageError for parquet, which is no text."""
+    writers: dict[str, Callable[..., None]] = {"csv": _csv, "json": _json, "ndjson": _ndjson, "table": _table}
+    if form == "parquet":
+        msg = "parquet is not text"
+        raise UsageError(msg, "write it to a file with -o FILE.parquet")
+    writers[form](columns, rows, out, terminal)
+
+
+def _csv(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], out: TextIO, _: Terminal) -> None:
+    import csv
+
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(map(cell, row) for row in rows)
+
+
+def _json(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], out: TextIO, _: Terminal) -> None:
+    import json
+
+    texts = (json.dumps(dict(zip(columns, map(plain, row), strict=True))) for row in rows)
+    out.write("[")
+    for i, text in enumerate(texts):
+        out.write(("," if i else "") + "\n" + text)
+    out.write("\n]\n")
+
+
+def _ndjson(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], out: TextIO, _: Terminal) -> None:
+    import json
+
+    for row in rows:
+        out.write(json.dumps(dict(zip(columns, map(plain, row), strict=True))) + "\n")
+
+
+def _table(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], out: TextIO, terminal: Terminal) -> None:
+    print_table(columns, rows, out, terminal)
+
+
+def print_table(columns: Sequence[str], rows: Iterator[Sequence[Any]] | Sequence[Sequence[Any]], out: TextIO, terminal: Terminal, title: str = "") -> None:
+    """A Rich table; provider text is literal, never markup."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
+    made = [[_text(v) for v in row] for row in rows]
+    numeric = [all(isinstance(v, int | float) or v is None for v in column) for column in zip(*made, strict=True)] if made else [False] * len(columns)
+    for name, right in zip(columns, numeric, strict=True):
+        table.add_column(name, justify="right" if right else "left", no_wrap=name in ("symbol", "ts"), overflow="fold")
+    for row in made:
+        table.add_row(*(Text("" if v is None else _number(v)) for v in row))
+    color = terminal.wants_color(out)
+    width = None if out.isatty() else 160
+    Console(file=out, force_terminal=color, no_color=not color, width=width, highlight=False, soft_wrap=False).print(table)
+
+
+def _text(value: object) -> object:
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}Z"
+    return one_line(value, 200) if isinstance(value, str) else value
+
+
+def words(value: object) -> str:
+    """One value for people, on one line."""
+    return _number(_text(value))
+
+
+def _number(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1000 else f"{value:,.4f}".rstrip("0").rstrip(".")  # noqa: PLR2004
+    return str(value)
+
+
+@contextmanager
+def new_file(path: Path, *, force: bool) -> Iterator[TextIO]:
+    """A text file that appears whole or not at all: written under a temporary name beside it, then renamed. Raises UsageError
+    when it exists and `force` is not given; a device such as /dev/full is written in place."""
+    if path.exists() and not path.is_file():
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+        return
+    _refuse_to_overwrite(path, force=force)
+    new = path.with_name(f".{path.name}.new-{os.getpid()}")
+    try:
+        with new.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        new.rename(path)
+    except BaseException:
+        with suppress(OSError):
+            new.unlink()
+        raise
+
+
+def _refuse_to_overwrite(path: Path, *, force: bool) -> None:
+    if path.exists() and not force:
+        msg = f"{path} exists already"
+        raise UsageError(msg, "add --force to write over it, or name another file")
+    if not path.parent.is_dir():
+        msg = f"there is no folder {path.parent}"
+        raise UsageError(msg, "make it, or name a file elsewhere")
+
+
+def write_parquet(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], path: Path, *, force: bool) -> None:
+    """Rows as a Parquet file, through DuckDB in memory."""
+    from mdagent.store.parquet import write
+
+    _refuse_to_overwrite(path, force=force)
+    new = path.with_name(f".{path.name}.new-{os.getpid()}")
+    try:
+        write(columns, rows, new)
+        new.rename(path)
+    finally:
+        with suppress(OSError):
+            new.unlink()

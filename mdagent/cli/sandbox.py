@@ -1,0 +1,43 @@
+"""sandbox serve: the simulated market as a real HTTP server on loopback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from mdagent.cli.terminal import Terminal
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, help="The simulated market.")
+
+
+@app.callback()
+def _group() -> None:
+    """The simulated market. Its prices are synthetic."""
+
+
+@app.command()
+def serve(
+    ctx: typer.Context,
+    *,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 0,
+) -> None:
+    """Serve the simulated providers on 127.0.0.1 until Ctrl-C; prints one line `NAME URL` for each.
+
+    To use it, name the address as base_url and keep --sandbox: synthetic bars never enter the store of live ones.
+
+    \b
+    mdagent sandbox serve --port 8800
+    MDAGENT_SOURCES__YAHOO__BASE_URL=http://127.0.0.1:8800 mdagent --sandbox fetch AAPL
+    """
+    from mdagent.wire.sandbox.server import serve as start
+
+    terminal: Terminal = ctx.obj
+    with start(terminal.clock, port=port) as server:
+        for name, url in server.base_urls.items():
+            terminal.out.write(f"{name} {url}\n")
+        terminal.out.flush()
+        terminal.say("serving synthetic prices; Ctrl-C ends it")
+        while True:
+            terminal.clock.pause(3600)

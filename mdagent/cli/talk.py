@@ -1,0 +1,121 @@
+"""The report of how it went: a table for people on stderr, JSON for programs in a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mdagent.cli.terminal import Terminal
+    from mdagent.work.report import Line, Report
+
+SCHEMA_VERSION = 1
+
+
+def tell(report: Report, terminal: Terminal) -> None:
+    """The report on stderr: a line for one symbol, a table for several on a terminal; failures always, with their next step."""
+    quiet = bool(terminal.flags and terminal.flags.quiet)
+    if not quiet:
+        if terminal.err.isatty() and len(report.lines) > 1:
+            _table(report, terminal)
+        else:
+            for line in report.lines:
+                terminal.say(sentence(line))
+        n = report.requests
+        terminal.say(f"{n} request{'' if n == 1 else 's'} sent, {report.ms:.0f} ms")
+        if terminal.settings.world != "live":
+            terminal.say({"sandbox": "sandbox: these prices are synthetic", "replay": "replay: these prices are recordings"}[terminal.settings.world])
+    for line in report.lines:
+        if line.failure:
+            terminal.fail(f"{line.request.symbol}: {line.failure.detail}", line.failure.consequence.next_step, terminal.code)
+
+
+def sentence(line: Line) -> str:
+    """One symbol in one line."""
+    of = f"{line.request.symbol} {line.request.interval}"
+    if line.failure and not line.bars:
+        return f"{of}: nothing ({line.failure.kind})"
+    parts = [f"{of}: {line.bars} bars from {line.source}", f"grade {line.letter} ({line.score:.1f})" if line.score is not None else "not graded"]
+    parts += [f"{n} missing: {reason}" for reason, n in line.absent]
+    if line.quarantined:
+        parts.append(f"{line.quarantined} row{'s' if line.quarantined > 1 else ''} in quarantine")
+    if line.provisional:
+        parts.append(f"{line.provisional} provisional")
+    parts.append("from the store" if not line.requests else f"{line.requests} request{'s' if line.requests > 1 else ''}")
+    return ", ".join([*parts, *line.notes])
+
+
+def _table(report: Report, terminal: Terminal) -> None:
+    from mdagent.cli.render import print_table
+
+    columns = ("symbol", "source", "requests", "bars", "grade", "score", "missing", "quarantined", "provisional", "notes")
+    rows = [
+        (
+            line.request.symbol.ticker,
+            line.source,
+            line.requests,
+            line.bars,
+            line.letter,
+            line.score,
+            sum(n for _, n in line.absent),
+            line.quarantined,
+            line.provisional,
+            "; ".join((*([str(line.failure.kind)] if line.failure else []), *line.notes)),
+        )
+        for line in report.lines
+    ]
+    print_table(columns, rows, terminal.err, terminal)
+
+
+def explain(report: Report) -> Iterator[str]:
+    """Why each source was chosen or left out, what the checks found, and the sum behind the grade."""
+    for line in report.lines:
+        yield f"{line.request.symbol} {line.request.interval} {line.request.adjustment} [{line.request.start:%Y-%m-%d %H:%M}, {line.request.end:%Y-%m-%d %H:%M})"
+        for told in line.considered:
+            yield f"  source {told.source}: {'chosen' if told.chosen else 'left out'}: {'; '.join(told.reasons)}"
+        for finding in line.findings:
+            yield f"  finding {finding}"
+        for reason, n in line.absent:
+            yield f"  missing {n}: {reason}"
+        if line.skipped:
+            yield f"  checks that did not run: {line.skipped}"
+        for sum_ in line.arithmetic:
+            yield f"  grade {sum_}"
+
+
+def as_json(report: Report, code: int) -> dict[str, Any]:
+    """The report as JSON values; additive changes only within a `schema_version`."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": report.run,
+        "exit_code": code,
+        "requests": report.requests,
+        "ms": round(report.ms, 3),
+        "symbols": [_line(line) for line in report.lines],
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    failure = line.failure
+    return {
+        "symbol": line.request.symbol.ticker,
+        "interval": line.request.interval.value,
+        "adjustment": str(line.request.adjustment),
+        "start": line.request.start.isoformat(),
+        "end": line.request.end.isoformat(),
+        "source": line.source,
+        "requests": line.requests,
+        "bars": line.bars,
+        "provisional": line.provisional,
+        "quarantined": line.quarantined,
+        "gaps": [{"reason": reason, "count": n} for reason, n in line.absent],
+        "grade": line.letter,
+        "score": line.score,
+        "findings": list(line.findings),
+        "checks_skipped": line.skipped,
+        "arithmetic": list(line.arithmetic),
+        "considered": [{"source": c.source, "chosen": c.chosen, "reasons": list(c.reasons)} for c in line.considered],
+        "failure": {"kind": failure.kind.value, "detail": failure.detail, "next_step": failure.consequence.next_step} if failure else None,
+        "notes": list(line.notes),
+    }

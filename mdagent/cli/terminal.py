@@ -1,0 +1,98 @@
+"""Where a command runs: its streams, its clock, its settings. One is made for each run and passed as the context's `obj`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from mdagent.untrusted import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mdagent.agent import Agent
+    from mdagent.clock import Clock
+    from mdagent.config import Flags, Loaded, Settings
+
+
+@dataclass(slots=True)
+class Terminal:
+    """`out` is for data and nothing else, `err` for talk. Settings are read when a command first needs them."""
+
+    environ: Mapping[str, str]
+    cwd: Path
+    out: TextIO = field(default_factory=lambda: sys.stdout)
+    err: TextIO = field(default_factory=lambda: sys.stderr)
+    given_clock: Clock | None = None
+    flags: Flags | None = None
+    lock_wait: float | None = None
+    code: int = 0
+    _loaded: Loaded | None = None
+    _clock: Clock | None = None
+
+    @property
+    def loaded(self) -> Loaded:
+        """The settings in force, with their origins. Raises ConfigError."""
+        if self._loaded is None:
+            from mdagent.config import Flags, load
+
+            self._loaded = load(self.flags or Flags(), self.environ, self.cwd)
+            for note in self._loaded.notes:
+                self.say(note)
+            from mdagent.cli.logs import start_log
+
+            start_log(self._loaded.settings, self.err)
+        return self._loaded
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force. Raises ConfigError."""
+        return self.loaded.settings
+
+    @property
+    def clock(self) -> Clock:
+        """The machine's clock; in the sandbox and in a replay it may start elsewhere."""
+        if self.given_clock is not None:
+            return self.given_clock
+        if self._clock is None:
+            from mdagent.clock import SystemClock
+
+            start = self.settings.clock
+            self._clock = SystemClock.starting_at(start) if start else SystemClock()
+        return self._clock
+
+    def agent(self) -> Agent:
+        """A new agent with these settings; it reads them anew when an epoch is published."""
+        from dataclasses import replace
+
+        from mdagent.agent import Agent
+        from mdagent.config import Flags, load
+
+        settings = self.settings
+        if self.lock_wait is not None:
+            settings = replace(settings, lock=replace(settings.lock, read_wait=self.lock_wait, write_wait=self.lock_wait))
+        return Agent(settings, self.clock, self.say, lambda: load(self.flags or Flags(), self.environ, self.cwd).settings)
+
+    def say(self, text: str) -> None:
+        """One line of talk on stderr, unless -q."""
+        if not (self.flags and self.flags.quiet):
+            self.err.write(one_line(text, 2000) + "\n")
+            self.err.flush()
+
+    def fail(self, message: str, hint: str = "", code: int = 1) -> None:
+        """An error: what happened, and the next step. Sets the exit code; -q does not silence it."""
+        self.err.write(f"mdagent: {one_line(message, 1000)}\n")
+        if hint:
+            self.err.write(f"  → {one_line(hint, 500)}\n")
+        self.err.flush()
+        self.code = int(code)
+
+    def wants_color(self, stream: TextIO) -> bool:
+        """NO_COLOR, TERM=dumb, --no-color, FORCE_COLOR, then whether the stream is a terminal."""
+        if self.environ.get("NO_COLOR") or (self.flags and self.flags.no_color) or self.settings.color == "never":
+            return False
+        if self.environ.get("FORCE_COLOR") or self.settings.color == "always":
+            return True
+        return self.environ.get("TERM") != "dumb" and stream.isatty()

@@ -1,0 +1,121 @@
+"""Words of the command line -> requests: symbols, windows, periods."""
+
+from __future__ import annotations
+
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from mdagent.errors import UsageError
+from mdagent.market import Adjustment, BarRequest, Interval, Symbol, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mdagent.cli.terminal import Terminal
+
+_MOST_SYMBOLS = 100_000
+_PERIOD = re.compile(r"([1-9]\d{0,4})(d|wk|w|mo|y)\Z")
+
+
+def read_symbols(words: Sequence[str], cwd: Path, stdin: TextIO | None = None) -> list[Symbol]:
+    """The symbols, each once, in order. A word may be a symbol, several with commas, `-` (standard input) or `@FILE`; in both,
+    a line is a symbol and `#` starts a comment. Raises UsageError."""
+    names: list[str] = []
+    for word in words:
+        if word == "-":
+            names += _lines((stdin or sys.stdin).read())
+        elif word.startswith("@"):
+            names += _lines(_read(cwd / word[1:]))
+        else:
+            names += word.split(",")
+    if not names:
+        msg = "no symbol is named"
+        raise UsageError(msg, "name one, such as AAPL, or - to read them from standard input")
+    if len(names) > _MOST_SYMBOLS:
+        msg = f"{len(names)} symbols are named"
+        raise UsageError(msg, f"name at most {_MOST_SYMBOLS} at once")
+    return list(dict.fromkeys(Symbol.parse(n) for n in names))
+
+
+def _lines(text: str) -> list[str]:
+    bare = (line.partition("#")[0] for line in text.splitlines())
+    return [part for line in bare for part in re.split(r"[,\s]+", line) if part]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"the list {path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        raise UsageError(msg, "name a text file with one symbol a line") from error
+
+
+def read_window(interval: Interval, start: str | None, end: str | None, period: str | None, terminal: Terminal) -> tuple[datetime, datetime]:
+    """The half-open window. An end in the future is brought back to now, and said. Raises UsageError."""
+    now = terminal.clock.now()
+    latest = now if interval.intraday else _tomorrow(now)
+    until = parse_instant(end) if end else latest
+    if until > latest:
+        terminal.say(f"the end {until:%Y-%m-%d} lies in the future: taken as now")
+        until = latest
+    if start and period:
+        msg = "--start and --period exclude each other"
+        raise UsageError(msg, "leave out one of them")
+    if start:
+        since = parse_instant(start)
+        if since >= until:
+            msg = f"the start {since:%Y-%m-%d} is not before the end {until:%Y-%m-%d}"
+            raise UsageError(msg, "the range is half-open: --end is the first moment left out")
+        return since, until
+    return _back(until if end else now, period, interval), until
+
+
+def _tomorrow(now: datetime) -> datetime:
+    """The end of the latest session date that has begun anywhere: east of Greenwich it is tomorrow's already."""
+    return (now + timedelta(hours=14)).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
+def _back(until: datetime, period: str | None, interval: Interval) -> datetime:
+    if period is None:
+        from mdagent.work.spans import default_start
+
+        return _whole_day(default_start(interval, until))
+    if period == "max":
+        return datetime(1900, 1, 1, tzinfo=UTC)
+    if period == "ytd":
+        return datetime(until.year, 1, 1, tzinfo=UTC)
+    found = _PERIOD.match(period)
+    if not found:
+        msg = f"{ascii(period[:20])} is not a period"
+        raise UsageError(msg, "write 5d, 2wk, 6mo, 1y, 10y, ytd or max")
+    n, unit = int(found[1]), found[2]
+    try:
+        return _whole_day(_months_back(until, n * {"mo": 1, "y": 12}[unit]) if unit in ("mo", "y") else until - timedelta(days=n * (1 if unit == "d" else 7)))
+    except (OverflowError, ValueError):
+        msg = f"{period} reaches back before the year 1"
+        raise UsageError(msg, "use --period max for all there is") from None
+
+
+def _months_back(day: datetime, months: int) -> datetime:
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    for last in (day.day, 30, 29, 28):
+        try:
+            return day.replace(year=year, month=month + 1, day=min(day.day, last))
+        except ValueError:
+            if not 1 <= year <= 9999:
+                raise
+    raise AssertionError  # every month has 28 days
+
+
+def _whole_day(instant: datetime) -> datetime:
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def read_requests(symbols: Sequence[Symbol], interval: str, window: tuple[str | None, str | None, str | None], adjust: str, terminal: Terminal) -> list[BarRequest]:
+    """One request a symbol; `window` is start, end and period as typed. Raises UsageError."""
+    length, basis = Interval.parse(interval), Adjustment.parse(adjust)
+    since, until = read_window(length, *window, terminal)
+    return [BarRequest(s, length, since, until, basis) for s in symbols]

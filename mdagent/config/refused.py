@@ -1,0 +1,19 @@
+"""A refusal: why a value cannot be that of a setting, before the file and the path are known."""
+
+from __future__ import annotations
+
+from typing import Final
+
+UNSAID: Final = object()
+
+
+class Refused(ValueError):
+    """`words` ends "must be ..."; `at` is the place inside the value, such as `[0].limit`, and `value` what stands there."""
+
+    def __init__(self, words: str, *, at: str = "", value: object = UNSAID, hint: str = "", unknown: bool = False) -> None:
+        super().__init__(words)
+        self.words = words
+        self.at = at
+        self.value = value
+        self.hint = hint
+        self.unknown = unknown

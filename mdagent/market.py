@@ -1,0 +1,379 @@
+"""The nouns of a market: symbol, interval, adjustment, request, bars, quote, corporate action.
+
+numpy is imported only where columns are made, so that words of the command line cost nothing to parse.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, date, datetime
+from enum import IntEnum, StrEnum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from mdagent.errors import UsageError
+from mdagent.exchanges import SUFFIXES, US
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    import numpy as np
+    import pandas as pd
+
+_GRAMMAR = re.compile(r"[A-Z0-9^][A-Z0-9.\-^=/:_]{0,31}\Z")
+_US_CLASS = re.compile(r"([A-Z]{1,5})-([A-K])\Z")
+_MONEY = frozenset("USD EUR GBP JPY CHF CAD AUD NZD SEK NOK DKK CNY HKD SGD INR KRW MXN BRL ZAR TRY PLN CZK HUF ILS THB".split())
+
+Kind = Literal["equity", "index", "fx", "crypto", "future", "fund"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Symbol:
+    """What the user types: a ticker, with what its spelling tells.
+
+    `mic` is the listing exchange (ISO 10383) where the spelling names one, `currencies` the quote currencies that an
+    honest answer may have (empty: any). Made by `Symbol.parse`, which checks the grammar: at most 32 characters of
+    `A-Z 0-9 . - ^ = / : _`, no `..`.
+    """
+
+    ticker: str
+    kind: Kind = field(compare=False, default="equity")
+    mic: str | None = field(compare=False, default=None)
+    currencies: tuple[str, ...] = field(compare=False, default=())
+
+    def __str__(self) -> str:
+        return self.ticker
+
+    @property
+    def currency(self) -> str | None:
+        """The one quote currency that the spelling implies, or None."""
+        return self.currencies[0] if len(self.currencies) == 1 else None
+
+    @classmethod
+    def parse(cls, text: str | Symbol) -> Symbol:
+        """The symbol that `text` names; lower case is taken as upper. Raises UsageError."""
+        return text if isinstance(text, Symbol) else _parse_symbol(text)
+
+
+@lru_cache(maxsize=65536)
+def _parse_symbol(text: str) -> Symbol:
+    ticker = text.strip().upper()
+    if not ticker:
+        msg = "the symbol is empty"
+        raise UsageError(msg, "name one, such as AAPL, BRK.B or IBE.MC")
+    if not _GRAMMAR.match(ticker) or ".." in ticker or "//" in ticker:
+        shown = text[:40] + ("…" if len(text) > 40 else "")
+        msg = f"{ascii(shown)} is not a symbol"
+        raise UsageError(msg, "a symbol has at most 32 of A-Z 0-9 . - ^ = / : _, such as AAPL, BRK.B or IBE.MC")
+    ticker = _US_CLASS.sub(r"\1.\2", ticker)
+    kind, mic, currencies = _read_spelling(ticker)
+    return Symbol(ticker, kind, mic, currencies)
+
+
+def _read_spelling(ticker: str) -> tuple[Kind, str | None, tuple[str, ...]]:
+    """Kind, exchange and possible currencies, by the spellings in common use (Yahoo's and the slash of FX desks)."""
+    if ticker.startswith("^"):
+        return "index", None, ()
+    pair = re.fullmatch(r"([A-Z]{3})[/:]?([A-Z]{3})=X|([A-Z]{3})/([A-Z]{3})", ticker)
+    if pair:
+        base, quote = pair[1] or pair[3], pair[2] or pair[4]
+        return ("fx" if base in _MONEY else "crypto"), None, (quote,)
+    if ticker.endswith("=X"):
+        return "fx", None, ()
+    if ticker.endswith("=F"):
+        return "future", None, ()
+    coin = re.fullmatch(r"[A-Z0-9]{2,10}[-/]([A-Z]{3,4})", ticker)
+    if coin and (coin[1] in _MONEY or coin[1] in ("USDT", "USDC", "BTC", "ETH")):
+        return "crypto", None, (coin[1],)
+    stem, _, suffix = ticker.rpartition(".")
+    exchange = SUFFIXES.get(suffix) if stem else None
+    if exchange:
+        return ("fund" if stem.startswith("0P") else "equity"), exchange.mic, exchange.currencies
+    if re.search(r"[:/=]", ticker):
+        return "equity", None, ()
+    fund = re.fullmatch(r"[A-Z]{4}X", ticker)  # US mutual funds: five letters, the last an X
+    return ("fund" if fund else "equity"), US.mic, US.currencies
+
+
+class Interval(StrEnum):
+    """The length of a bar."""
+
+    M1 = "1m"
+    M5 = "5m"
+    M15 = "15m"
+    M30 = "30m"
+    H1 = "1h"
+    D1 = "1d"
+    W1 = "1w"
+    MO1 = "1mo"
+
+    @property
+    def seconds(self) -> int:
+        """Nominal length; a month counts 31 days."""
+        return _SECONDS[self]
+
+    @property
+    def intraday(self) -> bool:
+        """Shorter than a session? Then `ts` is an instant, else a session date."""
+        return _SECONDS[self] < 86400
+
+    @classmethod
+    def parse(cls, text: str | Interval) -> Interval:
+        """The interval that `text` names. `1M` is a month, `1m` a minute. Raises UsageError."""
+        try:
+            return cls(_INTERVAL_ALIASES.get(text, text))
+        except ValueError:
+            import difflib
+
+            valid = [i.value for i in cls]
+            near = difflib.get_close_matches(str(text), valid, len(valid), 0.0)
+            msg = f"{ascii(str(text)[:20])} is not an interval"
+            raise UsageError(msg, f"use one of {', '.join(near)}") from None
+
+
+_SECONDS = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "1d": 86400, "1w": 7 * 86400, "1mo": 31 * 86400}
+_INTERVAL_ALIASES = {"1M": "1mo", "60m": "1h", "1wk": "1w", "1W": "1w", "1D": "1d", "1H": "1h", "daily": "1d", "weekly": "1w", "monthly": "1mo"}
+
+
+class Adjustment(StrEnum):
+    """The basis of prices: as traded, adjusted for splits, or adjusted for splits and dividends."""
+
+    RAW = "raw"
+    SPLITS = "splits"
+    ALL = "all"
+
+    @classmethod
+    def parse(cls, text: str | Adjustment) -> Adjustment:
+        """Raises UsageError."""
+        try:
+            return cls(text)
+        except ValueError:
+            msg = f"{ascii(str(text)[:20])} is not an adjustment"
+            raise UsageError(msg, "use raw, splits or all") from None
+
+
+class Priority(IntEnum):
+    """Who goes first when quota is short; a lower number is more urgent."""
+
+    CRITICAL = 0
+    HIGH = 1
+    NORMAL = 2
+    LOW = 3
+    BATCH = 4
+
+
+def parse_instant(text: str | date | datetime) -> datetime:
+    """An aware UTC instant from an ISO date (its midnight UTC) or time (UTC when it names no zone). Raises UsageError."""
+    if isinstance(text, datetime):
+        return (text if text.tzinfo else text.replace(tzinfo=UTC)).astimezone(UTC)
+    if isinstance(text, date):
+        return datetime(text.year, text.month, text.day, tzinfo=UTC)
+    try:
+        return parse_instant(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        msg = f"{ascii(text[:40])} is not a date"
+        raise UsageError(msg, "write 2024-01-02 or 2024-01-02T14:30:00Z") from None
+
+
+@dataclass(frozen=True, slots=True)
+class BarRequest:
+    """Bars with `start <= ts < end`. Strings are coerced; `deadline` is seconds for the whole request, None for the default."""
+
+    symbol: Symbol
+    interval: Interval
+    start: datetime
+    end: datetime
+    adjustment: Adjustment = Adjustment.SPLITS
+    priority: Priority = Priority.NORMAL
+    deadline: float | None = None
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "symbol", Symbol.parse(self.symbol))
+        put(self, "interval", Interval.parse(self.interval))
+        put(self, "start", parse_instant(self.start))
+        put(self, "end", parse_instant(self.end))
+        put(self, "adjustment", Adjustment.parse(self.adjustment))
+        if self.start >= self.end:
+            msg = f"the start {self.start:%Y-%m-%d %H:%M} is not before the end {self.end:%Y-%m-%d %H:%M}"
+            raise UsageError(msg, "the range is half-open: --end is the first moment left out")
+
+    def over(self, start: datetime, end: datetime) -> BarRequest:
+        """The same request for another window."""
+        return replace(self, start=start, end=end)
+
+
+@dataclass(frozen=True, slots=True)
+class CorporateAction:
+    """A split or a distribution. `date` is the session it takes effect on (the ex-date); `value` is the amount a share in the
+    quote currency, or new shares for an old one (a 4:1 split is 4.0)."""
+
+    kind: Literal["dividend", "split", "capital_gain"]
+    date: date
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """What a source says about a symbol. Text is the provider's: escape it wherever it is shown."""
+
+    symbol: Symbol
+    source: str
+    name: str = ""
+    exchange: str = ""
+    zone: str = ""
+    currency: str = ""
+    kind: str = ""
+    first_trade: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The latest price. `as_of` is the exchange's time, aware UTC, None where the source tells none."""
+
+    symbol: Symbol
+    source: str
+    last: float
+    as_of: datetime | None
+    bid: float | None = None
+    ask: float | None = None
+    size: float | None = None
+    currency: str | None = None
+    previous_close: float | None = None
+    day_high: float | None = None
+    day_low: float | None = None
+    volume: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One hit of a search. `symbol` is the canonical spelling; `name` is the provider's text."""
+
+    symbol: Symbol
+    name: str
+    exchange: str
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that cannot be a bar. `ts` is None where the stamp itself is bad; `raw` is the row as delivered, as JSON text."""
+
+    ts: datetime | None
+    check: str
+    reason: str
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the answer held besides its good rows: said, so that nothing is dropped in silence."""
+
+    rows: int = 0  # rows in the body
+    rejected: tuple[RejectedRow, ...] = ()
+    conflicts: tuple[RejectedRow, ...] = ()  # a second, different row for a stamp that a bar has already
+    duplicates: int = 0  # identical second rows
+    absent: tuple[datetime, ...] = ()  # stamps of rows without any value: the source says "no bar here"
+    outside: tuple[datetime, ...] = ()  # stamps of rows beyond the window asked for
+    snapshot: bool = False  # a live last row, off the grid, was left out
+    unsorted: bool = False
+    named: bool = True  # the body names the symbol it answers for
+
+
+COLUMNS = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BarSet:
+    """Bars of one symbol, interval and source, as equal-length immutable columns in ascending order of `ts`.
+
+    `ts` is datetime64[us], UTC: the bar's open; daily and longer bars carry the session date (Monday, the 1st) at 00:00.
+    Prices are float64 in `currency` (minor units stay minor: GBp), volume float64 with NaN where not given. `adjustment` is
+    the basis delivered, as of `fetched_at`. A bar at or after `complete_until` is provisional: its period had not ended.
+    """
+
+    symbol: Symbol
+    interval: Interval
+    source: str
+    adjustment: Adjustment
+    currency: str | None
+    ts: np.ndarray
+    open: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    close: np.ndarray
+    volume: np.ndarray
+    vwap: np.ndarray | None = None
+    trades: np.ndarray | None = None
+    fetched_at: datetime | None = None
+    complete_until: datetime | None = None
+    actions: tuple[CorporateAction, ...] = ()
+    instrument: Instrument | None = None
+    delivery: Delivery = Delivery()
+
+    def __post_init__(self) -> None:
+        import numpy as np
+
+        length = len(self.ts)
+        for name in ("ts", *COLUMNS, "vwap", "trades"):
+            column = getattr(self, name)
+            if column is None:
+                continue
+            column = np.array(column, dtype="datetime64[us]" if name == "ts" else np.float64)
+            if column.shape != (length,):
+                msg = f"column {name} has shape {column.shape}, ts has {length} stamps"
+                raise ValueError(msg)
+            column.flags.writeable = False
+            object.__setattr__(self, name, column)
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def take(self, keep: np.ndarray) -> BarSet:
+        """The bars that a boolean mask or an index array names; all else as it is."""
+        picked: dict[str, Any] = {n: getattr(self, n)[keep] for n in ("ts", *COLUMNS)}
+        picked |= {n: c[keep] for n in ("vwap", "trades") if (c := getattr(self, n)) is not None}
+        return replace(self, **picked)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A DataFrame indexed by `ts` (tz-aware UTC) with the price columns and volume."""
+        import pandas as pd
+
+        index = pd.DatetimeIndex(self.ts, tz="UTC", name="ts")
+        return pd.DataFrame({name: getattr(self, name) for name in COLUMNS}, index=index)
+
+    @classmethod
+    def join(cls, parts: Sequence[BarSet]) -> BarSet:
+        """Consecutive answers to one request as one set: rows of equal `ts` once, the first; deliveries added up."""
+        import numpy as np
+
+        if len(parts) == 1:
+            return parts[0]
+        ts = np.concatenate([p.ts for p in parts])
+        _, first = np.unique(ts, return_index=True)  # np.unique sorts, and names the first of equals
+        columns: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts])[first] for n in COLUMNS}
+        ends = [p.complete_until for p in parts if p.complete_until is not None]
+        return replace(
+            parts[-1],
+            ts=ts[first],
+            **columns,
+            complete_until=min(ends, default=None),
+            actions=tuple(dict.fromkeys(a for p in parts for a in p.actions)),
+            delivery=_sum_deliveries([p.delivery for p in parts]),
+        )
+
+
+def _sum_deliveries(parts: Sequence[Delivery]) -> Delivery:
+    total: dict[str, Any] = {}
+    for f in fields(Delivery):
+        values = [getattr(p, f.name) for p in parts]
+        if f.name == "named":
+            total[f.name] = all(values)
+        elif isinstance(values[0], bool):
+            total[f.name] = any(values)
+        else:
+            total[f.name] = sum(values, start=type(values[0])())
+    return Delivery(**total)

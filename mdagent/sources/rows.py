@@ -1,0 +1,93 @@
+"""Delivered rows -> the bars of the window, and a word on every row that is none of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mdagent.market import COLUMNS, Delivery, RejectedRow
+from mdagent.sources.columns import Column, row_text
+
+if TYPE_CHECKING:
+    from mdagent.market import BarRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Good rows in ascending order of stamp, one a stamp, as a (5, n) array in the order of COLUMNS; and the rest, told."""
+
+    ts: np.ndarray
+    table: np.ndarray
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The rows of an answer in body order: stamps (datetime64[us]), which of them are real, and the five columns."""
+
+    stamps: np.ndarray
+    real: np.ndarray
+    columns: tuple[Column, ...]
+    snapshot: bool = False
+    named: bool = True
+
+
+def assemble(answer: Answer, request: BarRequest) -> Rows:
+    """Sort the rows into bars, absences, rejects, conflicts and strangers. A bar needs all four prices; a null volume is NaN.
+    Of two rows with one stamp the first is the bar; a differing second is a conflict, an equal one a duplicate."""
+    stamps, columns = answer.stamps, answer.columns
+    inside = answer.real & (stamps >= _us(request.start)) & (stamps < _us(request.end))
+    empty = np.logical_and.reduce([c.null for c in columns])
+    spoilt = np.logical_or.reduce([c.null | c.bad for c in columns[:4]]) | columns[4].bad
+    good = np.flatnonzero(inside & ~spoilt)
+    order = good[np.argsort(stamps[good], kind="stable")]
+    table = np.array([c.values for c in columns])
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = stamps[order[1:]] != stamps[order[:-1]]
+    leader = order[first][np.cumsum(first) - 1] if len(order) else order
+    same = np.array([_equal(table[:, a], table[:, b]) for a, b in zip(order[~first], leader[~first], strict=True)], dtype=bool)
+    rejects = [*_rejects(answer, np.flatnonzero(~answer.real), "stamp"), *_rejects(answer, np.flatnonzero(inside & spoilt & ~empty), "values")]
+    delivery = Delivery(
+        rows=len(stamps),
+        rejected=tuple(rejects),
+        conflicts=tuple(_rejects(answer, order[~first][~same], "duplicates")),
+        duplicates=int(same.sum()),
+        absent=_instants(stamps[inside & empty]),
+        outside=_instants(stamps[answer.real & ~inside]),
+        snapshot=answer.snapshot,
+        unsorted=bool(len(good) > 1 and (stamps[good[1:]] < stamps[good[:-1]]).any()),
+        named=answer.named,
+    )
+    chosen = order[first]
+    return Rows(stamps[chosen], table[:, chosen], delivery)
+
+
+def _us(instant: datetime) -> np.datetime64:
+    return np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def _instants(stamps: np.ndarray) -> tuple[datetime, ...]:
+    return tuple(t.replace(tzinfo=UTC) for t in stamps.tolist())
+
+
+def _equal(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(np.array_equal(a, b, equal_nan=True))
+
+
+_REASONS = {
+    "stamp": "its time stamp is no time a bar can have",
+    "values": "it lacks a price, or holds something that is no number",
+    "duplicates": "a second, different row for one time stamp",
+}
+
+
+def _rejects(answer: Answer, places: np.ndarray, check: str) -> list[RejectedRow]:
+    made = []
+    for i in places.tolist():
+        cells = [None if c.null[i] else float(c.values[i]) if not c.bad[i] else "no number" for c in answer.columns]
+        ts = answer.stamps[i].item().replace(tzinfo=UTC) if answer.real[i] else None
+        made.append(RejectedRow(ts, check, _REASONS[check], row_text(COLUMNS, cells)))
+    return made

@@ -1,0 +1,160 @@
+"""The bar store: bars.duckdb, opened late, inside our own lock, and closed early.
+
+Only this file opens it. A reader or a writer is a connection that lives as long as the lock is held; nothing slow (network,
+prompt, pager) may happen meanwhile. `reading` and `writing` are where DuckDB's errors become ours.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from mdagent.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, WrongWorld
+from mdagent.store.lock import locked, unwritable
+from mdagent.store.read import Reader
+from mdagent.store.schema import MIGRATIONS, VERSION
+from mdagent.store.write import Writer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mdagent.clock import Clock
+
+_SEALED = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "enable_external_access": "false",
+    "lock_configuration": "true",
+}
+_FOREIGN_TRIES = 40  # a tool that knows nothing of our lock may hold the file for a moment
+
+
+@dataclass(frozen=True, slots=True)
+class BarStore:
+    """Where the bars are, and how long to wait for them (seconds). `world` is live, sandbox or replay: bars of two worlds
+    never share a store."""
+
+    path: Path
+    world: str
+    clock: Clock
+    read_wait: float = 5.0
+    write_wait: float = 30.0
+
+    def exists(self) -> bool:
+        """Is there a store to read?"""
+        return self.path.exists()
+
+    @contextmanager
+    def reading(self, purpose: str = "read") -> Iterator[Reader]:
+        """A reader; many processes may read at once. Raises StoreBusy, StoreDamaged, WrongWorld; the store must exist."""
+        with locked(self.path, self.clock, write=False, wait=self.read_wait, purpose=purpose), _telling(self.path):
+            db = self._connect(read_only=True)
+            try:
+                self._check_world(db)
+                yield Reader(db)
+            finally:
+                db.close()
+
+    @contextmanager
+    def writing(self, purpose: str) -> Iterator[Writer]:
+        """The writer, in one transaction: all of it is committed at the end, or none. Makes the store when it is absent."""
+        self._make_place()
+        with locked(self.path, self.clock, write=True, wait=self.write_wait, purpose=purpose), _telling(self.path):
+            if not self.path.exists():
+                self._create()
+            db = self._connect(read_only=False)
+            try:
+                self._check_world(db)
+                db.execute("BEGIN TRANSACTION")
+                try:
+                    yield Writer(db)
+                    db.execute("COMMIT")
+                except BaseException:
+                    with suppress(duckdb.Error):  # a failed commit has rolled back already
+                        db.execute("ROLLBACK")
+                    raise
+            finally:
+                db.close()
+
+    def _make_place(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise unwritable(self.path.parent, error) from error
+
+    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+        if self.path.stat().st_size == 0:
+            msg = f"the store {self.path} is empty (0 bytes)"
+            raise StoreDamaged(msg, "run mdagent doctor; move the file away to start anew, it was left as it is")
+        for left in range(_FOREIGN_TRIES, -1, -1):
+            try:
+                return duckdb.connect(self.path, read_only=read_only, config=_SEALED)
+            except duckdb.IOException as error:
+                if "lock" not in str(error) or not left:
+                    raise
+                self.clock.pause(0.05)
+        raise AssertionError  # the last try returns or raises
+
+    def _create(self) -> None:
+        """Build under a temporary name and rename: a kill half-way leaves no file that nobody can open."""
+        new = self.path.with_name(f".{self.path.name}.new-{os.getpid()}")
+        for leftover in self.path.parent.glob(f".{self.path.name}.new-*"):  # we hold the lock: nobody is building
+            leftover.unlink()
+        db = duckdb.connect(new)
+        try:
+            for number, migration in enumerate(MIGRATIONS, 1):
+                db.execute(migration)
+                db.execute("DELETE FROM meta WHERE key = 'version'")
+                db.execute("INSERT INTO meta VALUES ('version', ?)", [str(number)])
+            db.execute("INSERT INTO meta VALUES ('world', ?)", [self.world])
+            db.execute("CHECKPOINT")
+        finally:
+            db.close()
+        _sync(new)
+        new.chmod(0o600)
+        new.rename(self.path)
+        _sync(self.path.parent)
+
+    def _check_world(self, db: duckdb.DuckDBPyConnection) -> None:
+        told = dict(db.execute("SELECT key, value FROM meta").fetchall())
+        if told.get("world") != self.world:
+            msg = f"the store {self.path} holds {told.get('world')} bars; {self.world} bars may not enter or be mistaken for them"
+            raise WrongWorld(msg, "name another file with --store, or leave --sandbox and --replay as they were")
+        if told.get("version") != str(VERSION):
+            msg = f"the store {self.path} has version {told.get('version')}, this mdagent knows version {VERSION}"
+            raise StoreDamaged(msg, "use the mdagent that wrote it, or a newer one")
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """DuckDB's and the system's errors as ours; those of the user's own SQL pass (see Reader.query)."""
+    try:
+        yield
+    except duckdb.Error as error:
+        raise _translate(path, str(error)) from error
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _translate(path: Path, text: str) -> StoreError:
+    first = text.splitlines()[0][:300] if text else "unknown"
+    if "No space left" in text or "Disk quota" in text or "out of disk" in text.lower():
+        return StoreFull(f"the store {path} could not be written: no space left", "free some space, then run the same command again; nothing was lost")
+    if "Read-only file system" in text or "Permission denied" in text:
+        return StoreFull(f"the store {path} could not be written: it is read-only", "reads still work; make the place writable, or use --store FILE")
+    if "lock on file" in text:
+        return StoreBusy(f"the store {path} is held by a program that does not know mdagent's lock", "close that program, then run the same command again")
+    return StoreDamaged(f"the store {path} cannot be read: {first}", "run mdagent doctor; the file was left as it is")

@@ -1,0 +1,93 @@
+"""The lock between processes that guards bars.duckdb.
+
+DuckDB lets nobody read while somebody writes, and its own lock vanishes when the writing process opens the file a second
+time. So the database is open only inside this lock: an advisory lock on a side file, shared for readers and exclusive for
+the writer, behind a turnstile that everyone passes one at a time, so that a stream of readers cannot starve a writer. The
+kernel drops both when a process dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from mdagent.errors import ConfigError, StoreBusy, StoreFull
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mdagent.clock import Clock
+
+_POLL = 0.004  # seconds between two tries; the turnstile keeps the order of arrival nearly fair
+
+
+@contextmanager
+def locked(store: Path, clock: Clock, *, write: bool, wait: float, purpose: str) -> Iterator[None]:
+    """Hold the lock of `store`. Raises StoreBusy, naming the holder, when it is not free within `wait` seconds."""
+    deadline = clock.monotonic() + wait
+    turnstile, main = _open(store, ".turn", write=write), _open(store, ".lock", write=write)
+    try:
+        _take(turnstile, fcntl.LOCK_EX, store, clock, deadline)
+        _take(main, fcntl.LOCK_EX if write else fcntl.LOCK_SH, store, clock, deadline)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        if write:
+            _sign(main, clock, purpose)
+        yield
+    finally:
+        os.close(main)
+        os.close(turnstile)
+
+
+def holder(store: Path) -> str:
+    """Who wrote last, as the lock file tells it: `pid 123 (fetch, since 14:03:01)`, or "another process"."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        told = json.loads(store.with_name(store.name + ".lock").read_text("utf-8"))
+        return f"pid {int(told['pid'])} ({str(told['purpose'])[:40]}, since {str(told['since'])[:19]})"
+    return "another process"
+
+
+def _open(store: Path, suffix: str, *, write: bool) -> int:
+    path = store.with_name(store.name + suffix)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        for readable in (path, store.parent):  # a reader may lock what it can only read; on a read-only disk nobody writes
+            with suppress(OSError):
+                if not write:
+                    return os.open(readable, os.O_RDONLY | os.O_CLOEXEC)
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: Path, error: OSError) -> ConfigError | StoreFull:
+    """The error for a file that cannot be made: the disk is full or read-only, or the place is wrong."""
+    import errno
+
+    if error.errno == errno.EROFS:
+        return StoreFull(f"{path} cannot be written: the file system is read-only", "mount it writable, or use --store FILE elsewhere")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(f"{path} cannot be written: no space left", "free some space, then run the same command again")
+    return ConfigError(f"{path} cannot be written: {error.strerror}", "set MDAGENT_HOME, or --store FILE, to a folder you may write")
+
+
+def _take(fd: int, how: int, store: Path, clock: Clock, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(fd, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if clock.monotonic() >= deadline:
+                msg = f"the store {store} is in use by {holder(store)}"
+                raise StoreBusy(msg, "wait for it to finish, or allow more time with --lock-wait SECONDS") from None
+            clock.pause(_POLL)
+        else:
+            return
+
+
+def _sign(fd: int, clock: Clock, purpose: str) -> None:
+    with suppress(OSError):  # the signature helps a waiting person; the lock holds without it
+        text = json.dumps({"pid": os.getpid(), "since": f"{clock.now():%Y-%m-%dT%H:%M:%SZ}", "purpose": purpose})
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, text.encode(), 0)

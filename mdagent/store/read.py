@@ -1,0 +1,169 @@
+"""What can be read from the bar store. SQL only; the connection is opened in bars.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from mdagent.sessions import Session
+from mdagent.store.schema import KEY, QUARANTINED
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from duckdb import DuckDBPyConnection
+
+    from mdagent.market import BarRequest
+
+# Columns of a bar on stdout, in their frozen order; `grade` is made of `score` where it is shown.
+STORED = ("symbol", "interval", "ts", "open", "high", "low", "close", "volume", "source", "adjustment", "currency", "score", "provisional")
+
+
+MARGIN = timedelta(days=40)  # a month's bar reaches this far beyond the window
+
+
+class Span(NamedTuple):
+    """A stretch of time that a source was asked for: what came is final (`expires` None), or to be asked again after `expires`."""
+
+    start: datetime
+    end: datetime
+    reason: str
+    expires: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the store holds of one source in a window: bars, how many are provisional or quarantined, and the last grade."""
+
+    bars: int
+    provisional: int
+    quarantined: int
+    letter: str | None
+    score: float | None
+    arithmetic: str
+    findings: tuple[tuple[str, str, str], ...]  # severity, check, message
+    skipped: str
+
+
+def naive(instant: datetime) -> datetime:
+    """The UTC time without its zone, as DuckDB's TIMESTAMP columns hold it."""
+    return instant.astimezone(UTC).replace(tzinfo=None)
+
+
+def aware(stored: datetime) -> datetime:
+    """A stored TIMESTAMP as an aware UTC instant."""
+    return stored.replace(tzinfo=UTC)
+
+
+class Reader:
+    """Questions to an open store."""
+
+    def __init__(self, db: DuckDBPyConnection) -> None:
+        self._db = db
+
+    def coverage(self, request: BarRequest, source: str) -> list[Span]:
+        """The spans that overlap the window, in order."""
+        rows = self._db.execute(
+            "SELECT start_ts, end_ts, reason, expires FROM coverage WHERE symbol = ? AND interval = ? AND source = ? AND adjustment = ?"
+            " AND end_ts > ? AND start_ts < ? ORDER BY start_ts",
+            [request.symbol.ticker, request.interval, source, request.adjustment, naive(request.start), naive(request.end)],
+        ).fetchall()
+        return [Span(aware(a), aware(b), r, aware(e) if e else None) for a, b, r, e in rows]
+
+    def sessions(self, calendar: str, start: date, end: date) -> tuple[Session, ...] | None:
+        """The materialised sessions with start <= day < end, and those of a month around; None where the calendar is not built
+        that far."""
+        built = self._db.execute(
+            "SELECT 1 FROM calendars WHERE calendar = ? AND start_day <= ? AND end_day >= ?", [calendar, start, end]
+        ).fetchone()
+        if not built:
+            return None
+        rows = self._db.execute(
+            "SELECT day, opens, closes, break_start, break_end FROM sessions WHERE calendar = ? AND day >= ? AND day < ? ORDER BY day",
+            [calendar, start - MARGIN, end + MARGIN],
+        ).fetchall()
+        return tuple(Session(d, aware(o), aware(c), (aware(a), aware(b)) if a and b else None) for d, o, c, a, b in rows)
+
+    def calendar_version(self, calendar: str) -> str | None:
+        """The version a calendar was materialised from."""
+        row = self._db.execute("SELECT version FROM calendars WHERE calendar = ?", [calendar]).fetchone()
+        return str(row[0]) if row else None
+
+    def bars(self, requests: Sequence[BarRequest], sources: Sequence[str] = ()) -> list[tuple[object, ...]]:
+        """Rows in the order of STORED: for each request its consolidated series in order of `ts`, one row a stamp, the final
+        and best graded of `sources` (all, when empty)."""
+        rows: list[tuple[object, ...]] = []
+        for r in requests:
+            rows += self._db.execute(_series(sources), _series_words(r, sources)).fetchall()
+        return rows
+
+    def standing(self, request: BarRequest, source: str) -> Standing:
+        """Counts over the window, and the grade of the last fetch that overlaps it."""
+        key = [request.symbol.ticker, request.interval, source, request.adjustment, naive(request.start), naive(request.end)]
+        of = f"WHERE {KEY} AND ts >= ? AND ts < ?"
+        count = self._db.execute(f"SELECT count(*), count(*) FILTER (provisional) FROM bars {of}", key).fetchone() or (0, 0)
+        held = self._db.execute(  # a row without a time, or in the future, counts for the window that it came with
+            f"SELECT count(*) FROM quarantine q JOIN journal j USING (batch) WHERE {QUARANTINED}"
+            " AND (q.ts >= ? AND q.ts < ? OR (q.ts IS NULL OR q.ts >= j.end_ts) AND j.end_ts > ? AND j.start_ts < ?)",
+            [*key, *key[4:]],
+        ).fetchone() or (0,)
+        grade = self._db.execute(
+            f"SELECT letter, score, arithmetic, skipped, batch FROM grades WHERE {KEY} AND end_ts > ? AND start_ts < ? ORDER BY batch DESC LIMIT 1",
+            key,
+        ).fetchone()
+        if not grade:
+            return Standing(count[0], count[1], held[0], None, None, "", (), "")
+        found = self._db.execute('SELECT severity, "check", message FROM findings WHERE batch = ?', [grade[4]]).fetchall()
+        return Standing(count[0], count[1], held[0], grade[0], grade[1], grade[2], tuple((a, b, c) for a, b, c in found), grade[3])
+
+    def symbols(self) -> list[str]:
+        """Every symbol that has bars."""
+        return [r[0] for r in self._db.execute("SELECT DISTINCT symbol FROM bars ORDER BY symbol").fetchall()]
+
+    def exchange_of(self, symbol: str) -> tuple[str, str, str] | None:
+        """Exchange, zone and kind of a symbol, as a source told them last."""
+        row = self._db.execute(
+            "SELECT exchange, zone, kind FROM instruments WHERE symbol = ? ORDER BY seen_at DESC LIMIT 1", [symbol]
+        ).fetchone()
+        return (row[0], row[1], row[2]) if row else None
+
+    def query(self, sql: str) -> tuple[list[str], list[tuple[object, ...]], str]:
+        """Column names and rows of the user's own statement; or what is wrong with it. The connection is read-only and reaches no
+        file and no network."""
+        import duckdb
+
+        try:
+            answer = self._db.execute(sql)
+            names = [str(d[0]) for d in answer.description or ()]
+            return names, answer.fetchall() if names else [], ""
+        except duckdb.Error as error:
+            return [], [], str(error).splitlines()[0]
+
+    def duplicates(self) -> int:
+        """Rows beyond the first of their key: 0 in a sound store."""
+        row = self._db.execute(
+            "SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) n FROM bars GROUP BY symbol, interval, ts, source, adjustment HAVING n > 1)"
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def sizes(self) -> dict[str, int]:
+        """Rows of each table."""
+        names = ("bars", "quarantine", "findings", "grades", "revisions", "coverage", "actions", "journal")
+        counts = ", ".join(f"(SELECT count(*) FROM {n})" for n in names)
+        row = self._db.execute(f"SELECT {counts}").fetchone() or ()
+        return dict(zip(names, map(int, row), strict=True))
+
+
+def _series(sources: Sequence[str]) -> str:
+    """One series in order. `QUALIFY` picks one row a stamp where several sources have it."""
+    of = f" AND source IN ({', '.join('?' * len(sources))})" if sources else ""
+    return (
+        f"SELECT {', '.join(STORED)} FROM bars WHERE symbol = ? AND interval = ? AND adjustment = ? AND ts >= ? AND ts < ?{of}"
+        " QUALIFY row_number() OVER (PARTITION BY ts ORDER BY provisional, score DESC, source) = 1 ORDER BY ts"
+    )
+
+
+def _series_words(request: BarRequest, sources: Sequence[str]) -> list[object]:
+    window = [naive(request.start), naive(request.end)]
+    return [request.symbol.ticker, request.interval, request.adjustment, *window, *sources]

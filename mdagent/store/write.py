@@ -1,0 +1,231 @@
+"""What can be written to the bar store: one batch is bars, findings, grade, coverage, actions and journal, all or nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from mdagent.store.read import Reader, Span, naive
+from mdagent.store.schema import KEY
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import numpy as np
+    from mdagent.market import BarRequest, BarSet
+    from mdagent.quality.finding import Finding, Verdict
+    from mdagent.quality.grade import Grade
+    from mdagent.sessions import SessionTable
+
+# Prices come as float32 and adjusted series wobble in the last place from one fetch to the next: that is no revision.
+_SAME = " AND ".join(f"abs(o.{c} - n.{c}) <= 1e-6 * abs(o.{c})" for c in ("open", "high", "low", "close")) + " AND o.volume IS NOT DISTINCT FROM n.volume"
+_PRICES = "open, high, low, close, volume"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One judged answer on its way into the store. `scores` and `provisional` stand beside `bars`, row by row."""
+
+    run: str
+    request: BarRequest  # the window that was asked; its adjustment is the delivered one
+    bars: BarSet
+    scores: np.ndarray
+    provisional: np.ndarray
+    verdict: Verdict
+    grade: Grade
+    arithmetic: str
+    spans: tuple[Span, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of a batch: rows new, rows that took the place of provisional ones, and final rows that were revised."""
+
+    batch: int
+    inserted: int
+    replaced: int
+    revised: int
+    quarantined: int
+
+
+class Writer(Reader):
+    """Writes inside the one transaction that bars.py opened; can read what it wrote."""
+
+    def keep(self, batch: Batch) -> Kept:
+        """Write one batch. Rows that the store has already are left alone; a provisional row is replaced; a final row that
+        changed is kept in `revisions` and then replaced."""
+        row = self._db.execute("SELECT nextval('batches')").fetchone()
+        number = int(row[0]) if row else 0
+        key = [batch.request.symbol.ticker, batch.request.interval, batch.bars.source, batch.bars.adjustment]
+        kept = self._keep_bars(number, key, batch)
+        self._keep_quarantine(number, key, batch)
+        self._keep_opinion(number, key, batch)
+        self._keep_facts(number, batch)
+        self.cover(number, key, batch.spans)
+        self._db.execute(
+            f"INSERT INTO journal VALUES ({', '.join('?' * 15)})",
+            [number, naive(batch.at), batch.run, *key, naive(batch.request.start), naive(batch.request.end)]
+            + [len(batch.bars), kept.inserted, kept.replaced, kept.revised, kept.quarantined, _digest(batch.bars)],
+        )
+        return kept
+
+    def _keep_bars(self, number: int, key: list[str], batch: Batch) -> Kept:
+        counts = (0, 0, 0)
+        if len(batch.bars):
+            self._db.register("incoming", _columns(batch))
+            try:
+                counts = self._merge(number, key, batch)
+            finally:
+                self._db.unregister("incoming")
+        return Kept(number, *counts, quarantined=len(batch.verdict.quarantine))
+
+    def _merge(self, number: int, key: list[str], batch: Batch) -> tuple[int, int, int]:
+        at = naive(batch.at)
+        span = [*key, batch.bars.ts[0].item(), batch.bars.ts[-1].item()]
+        first = self._db.execute(f"SELECT 1 FROM bars WHERE {KEY} AND ts BETWEEN ? AND ? LIMIT 1", span).fetchone()
+        fresh, counts = "incoming", (len(batch.bars), 0, 0)
+        if first:
+            counts = self._supersede(number, span, at)
+            fresh = "fresh"
+        self._db.execute(
+            f"INSERT INTO bars SELECT ?, ?, ts, ?, ?, {_PRICES}, vwap, trades, ?, provisional, score, ?, ? FROM {fresh}",
+            [*key, batch.bars.currency, at, number],
+        )
+        if first:
+            self._db.execute("DROP TABLE fresh")
+        return counts
+
+    def _supersede(self, number: int, span: list[object], at: datetime) -> tuple[int, int, int]:
+        """Leave in `fresh` the rows to insert, having removed those they replace. A provisional row never replaces a final one."""
+        self._db.execute(
+            "CREATE TEMP TABLE fresh AS SELECT n.*, o.rid, o.provisional AS was FROM incoming n LEFT JOIN"
+            f" (SELECT rowid AS rid, ts, {_PRICES}, provisional FROM bars WHERE {KEY} AND ts BETWEEN ? AND ?) o ON o.ts = n.ts"
+            f" WHERE o.ts IS NULL OR (o.provisional AND (NOT n.provisional OR NOT ({_SAME}))) OR NOT (o.provisional OR n.provisional OR ({_SAME}))",
+            span,
+        )
+        told = self._db.execute(
+            "SELECT count(*) FILTER (rid IS NULL), count(*) FILTER (was), count(*) FILTER (NOT was) FROM fresh"
+        ).fetchone() or (0, 0, 0)
+        if told[2]:
+            self._db.execute(
+                f"INSERT INTO revisions SELECT symbol, interval, ts, source, adjustment, {_PRICES}, score, fetched_at, batch, ?, ?"
+                " FROM bars WHERE rowid IN (SELECT rid FROM fresh WHERE NOT was)",
+                [at, number],
+            )
+        if told[1] or told[2]:
+            self._db.execute("DELETE FROM bars WHERE rowid IN (SELECT rid FROM fresh WHERE rid IS NOT NULL)")
+        return int(told[0]), int(told[1]), int(told[2])
+
+    def _keep_quarantine(self, number: int, key: list[str], batch: Batch) -> None:
+        window = [naive(batch.request.start), naive(batch.request.end)]
+        self._db.execute(f"DELETE FROM quarantine WHERE {KEY} AND (ts IS NULL OR ts >= ? AND ts < ?)", [*key, *window])  # told anew below
+        for row in batch.verdict.quarantine:
+            ts = naive(row.ts) if row.ts else None
+            words = [key[0], key[1], ts, key[2], key[3], row.check, row.reason, row.raw, naive(batch.at), number]
+            self._db.execute(f"INSERT INTO quarantine VALUES ({', '.join('?' * 10)})", words)
+
+    def _keep_opinion(self, number: int, key: list[str], batch: Batch) -> None:
+        for finding in batch.verdict.findings:
+            self._db.execute(f"INSERT INTO findings VALUES ({', '.join('?' * 12)})", _finding(number, key, finding))
+        skipped = "; ".join(f"{s.check}: {s.reason}" for s in batch.verdict.skipped)
+        words = [naive(batch.request.start), naive(batch.request.end), batch.grade.letter, batch.grade.score, batch.arithmetic]
+        row = [number, *key, *words, ", ".join(batch.verdict.ran), skipped, naive(batch.at)]
+        self._db.execute(f"INSERT INTO grades VALUES ({', '.join('?' * 13)})", row)
+
+    def _keep_facts(self, number: int, batch: Batch) -> None:
+        bars, at = batch.bars, naive(batch.at)
+        for action in bars.actions:
+            words = [bars.symbol.ticker, bars.source, action.kind, action.date]
+            known = self._db.execute("SELECT value FROM actions WHERE symbol = ? AND source = ? AND kind = ? AND date = ?", words).fetchall()
+            if (action.value,) not in known:
+                self._db.execute("INSERT INTO actions VALUES (?,?,?,?,?,?,?,?)", [*words, action.value, bars.currency, at, number])
+        told = bars.instrument
+        if told:
+            self._db.execute("DELETE FROM instruments WHERE symbol = ? AND source = ?", [told.symbol.ticker, told.source])
+            facts = [told.symbol.ticker, told.source, told.name, told.exchange, told.zone, told.currency, told.kind, told.first_trade, at]
+            self._db.execute("INSERT INTO instruments VALUES (?,?,?,?,?,?,?,?,?)", facts)
+
+    def cover(self, number: int, key: list[str], spans: tuple[Span, ...]) -> None:
+        """Remember what was asked: new spans take the place of what they overlap, and final neighbours become one."""
+        if not spans:
+            return
+        rows = self._db.execute(f"SELECT start_ts, end_ts, reason, expires FROM coverage WHERE {KEY}", key).fetchall()
+        merged = merge([Span(*r) for r in rows], [Span(naive(s.start), naive(s.end), s.reason, s.expires and naive(s.expires)) for s in spans])
+        self._db.execute(f"DELETE FROM coverage WHERE {KEY}", key)
+        self._db.executemany("INSERT INTO coverage VALUES (?,?,?,?,?,?,?,?,?)", [[*key, *s, number] for s in merged])
+
+    def keep_sessions(self, table: SessionTable) -> None:
+        """Materialise a calendar in place of what the store has of it."""
+        self._db.execute("DELETE FROM calendars WHERE calendar = ?", [table.calendar])
+        self._db.execute("DELETE FROM sessions WHERE calendar = ?", [table.calendar])
+        self._db.execute("INSERT INTO calendars VALUES (?,?,?,?)", [table.calendar, table.version, table.start, table.end])
+        if not table.sessions:
+            return
+        import numpy as np
+
+        def column(times: list[datetime | None]) -> np.ndarray:
+            return np.array([naive(t) if t else None for t in times], dtype="datetime64[us]")
+
+        made = {
+            "day": np.array([s.day for s in table.sessions], dtype="datetime64[D]").astype("datetime64[us]"),
+            "opens": column([s.opens for s in table.sessions]),
+            "closes": column([s.closes for s in table.sessions]),
+            "pause": column([s.breaks[0] if s.breaks else None for s in table.sessions]),
+            "resume": column([s.breaks[1] if s.breaks else None for s in table.sessions]),
+        }
+        self._db.register("made", made)
+        self._db.execute("INSERT INTO sessions SELECT ?, CAST(day AS DATE), opens, closes, pause, resume FROM made", [table.calendar])
+        self._db.unregister("made")
+
+
+def merge(old: list[Span], new: list[Span]) -> list[Span]:
+    """The spans after `new` took the place of what they overlap in `old`; touching final spans of one reason are joined."""
+    left: list[Span] = list(old)
+    for fresh in new:
+        pieces: list[Span] = []
+        for span in left:
+            if span.end <= fresh.start or span.start >= fresh.end:
+                pieces.append(span)
+                continue
+            if span.start < fresh.start:
+                pieces.append(span._replace(end=fresh.start))
+            if span.end > fresh.end:
+                pieces.append(span._replace(start=fresh.end))
+        left = [*pieces, fresh]
+    joined: list[Span] = []
+    for span in sorted(left):
+        last = joined[-1] if joined else None
+        if last and last.end == span.start and last.expires is None and span.expires is None and last.reason == span.reason:
+            joined[-1] = last._replace(end=span.end)
+        else:
+            joined.append(span)
+    return joined
+
+
+def _columns(batch: Batch) -> dict[str, np.ndarray]:
+    import numpy as np
+
+    bars = batch.bars
+    made: dict[str, np.ndarray] = {"ts": bars.ts, **{n: getattr(bars, n) for n in ("open", "high", "low", "close")}}
+    for name in ("volume", "vwap", "trades"):
+        column = getattr(bars, name)
+        made[name] = np.ma.masked_invalid(column) if column is not None else np.ma.masked_all(len(bars), dtype=np.float64)
+    made["provisional"] = batch.provisional
+    made["score"] = batch.scores
+    return made
+
+
+def _finding(number: int, key: list[str], finding: Finding) -> list[object]:
+    told = [None if v is None else str(v) for v in (finding.value, finding.expected)]
+    span = [naive(finding.start) if finding.start else None, naive(finding.end) if finding.end else None]
+    return [number, key[0], key[1], key[2], finding.check, finding.severity, *span, finding.count, *told, finding.message]
+
+
+def _digest(bars: BarSet) -> str:
+    """A hash of what was delivered: the same bars have the same digest, whenever and however they came."""
+    made = blake2b(digest_size=16)
+    for column in (bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume):
+        made.update(column.tobytes())
+    return made.hexdigest()

@@ -1,0 +1,58 @@
+"""The sessions round a window: read from the store, and built into it the first time a calendar is needed."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+from mdagent.market import Instrument
+from mdagent.sessions import build, calendar_of, version_of
+from mdagent.store.read import MARGIN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from mdagent.market import BarRequest, Symbol
+    from mdagent.sessions import Session
+    from mdagent.store.bars import BarStore
+    from mdagent.store.read import Reader
+
+_FIRST_YEAR, _AHEAD = 2000, timedelta(days=500)
+
+
+def calendar_for(reader: Reader | None, symbol: Symbol) -> str:
+    """The calendar code of a symbol by its spelling and what its sources told, "" when unknown."""
+    told = reader.exchange_of(symbol.ticker) if reader else None
+    return calendar_of(symbol, Instrument(symbol, "", exchange=told[0], zone=told[1], kind=told[2]) if told else None)
+
+
+def read_sessions(reader: Reader, request: BarRequest) -> Sequence[Session] | None:
+    """The materialised sessions round the window; None where the calendar is unknown or not built that far."""
+    code = calendar_for(reader, request.symbol)
+    return reader.sessions(code, *_days(request)) if code else None
+
+
+def ensure_sessions(store: BarStore, request: BarRequest, closures: Mapping[str, Sequence[date]]) -> Sequence[Session] | None:
+    """As `read_sessions`, but builds what is missing or out of date. None only where the calendar is unknown."""
+    code, version, found = calendar_of(request.symbol), None, None
+    if store.exists():
+        with store.reading() as reader:
+            code = calendar_for(reader, request.symbol)
+            if code:
+                found, version = reader.sessions(code, *_days(request)), reader.calendar_version(code)
+    if not code:
+        return None
+    extra = tuple(closures.get(code, ()))
+    if found is not None and version == version_of(code, extra):
+        return found
+    start, end = _days(request)
+    table = build(code, min(start - MARGIN, date(_FIRST_YEAR, 1, 1)), max(end, store.clock.now().date() + _AHEAD), extra)
+    with store.writing(f"calendar {code}") as writer:
+        writer.keep_sessions(table)
+    if table.start > start or table.end < end:
+        return None  # beyond what the calendar knows
+    return tuple(s for s in table.sessions if start - MARGIN <= s.day < end + MARGIN)
+
+
+def _days(request: BarRequest) -> tuple[date, date]:
+    return request.start.date(), (request.end + timedelta(days=1)).date()

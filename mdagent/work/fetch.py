@@ -1,0 +1,184 @@
+"""One request -> the best bars: what is missing, who can serve it, ask, judge, keep."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from mdagent.guard.outcome import Failure, FailureKind
+from mdagent.quality.checks import judge
+from mdagent.quality.grade import arithmetic, bar_scores, grade
+from mdagent.store.write import Batch
+from mdagent.work.gate import Call
+from mdagent.work.report import Considered, Line
+from mdagent.work.spans import first_pending, gaps, joined, nothing, open_stretches, settle
+from mdagent.work.standing import line_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    import numpy as np
+
+    from mdagent.clock import Clock
+    from mdagent.market import BarRequest, BarSet
+    from mdagent.sessions import Session
+    from mdagent.sources.base import Source
+    from mdagent.store.bars import BarStore
+    from mdagent.store.ledger import Ledger
+    from mdagent.store.read import Span
+    from mdagent.work.gate import Gate
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a fetch works with. `sessions` gives the sessions round a window, None where the calendar is unknown."""
+
+    store: BarStore
+    ledger: Ledger
+    gate: Gate
+    clock: Clock
+    sessions: Callable[[BarRequest], Sequence[Session] | None]
+    deadline: float
+    bounded_depth: bool  # does the world keep only so much past? (a recording is what it is)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """One request of the user: which sources may serve it, and whether what is stored may."""
+
+    request: BarRequest
+    sources: tuple[Source, ...]
+    refresh: bool = False
+    considered: tuple[Considered, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+async def fetch(wish: Wish, tools: Tools) -> Line:
+    """Bring the store up to date for one request. The line tells how it went; bars are read from the store afterwards.
+    Raises StoreError."""
+    considered = list(wish.considered)
+    last: Line | None = None
+    for source in wish.sources:
+        asked = replace(wish.request, adjustment=_basis(source, wish.request))
+        line = await _from(source, replace(wish, request=asked), tools)
+        chosen = line.failure is None
+        why = "served it" if chosen else f"{line.failure.kind}: {line.failure.detail}" if line.failure else ""
+        considered.append(Considered(source.spec.name, chosen, (why,)))
+        last = replace(line, considered=tuple(considered), requests=line.requests + (last.requests if last else 0))
+        if chosen:
+            return last
+    if last is not None:
+        return last
+    words = "; ".join(f"{c.source}: {', '.join(c.reasons)}" for c in considered) or "no source is enabled"
+    failure = Failure(FailureKind.BAD_REQUEST, f"no source can serve {wish.request.symbol}: {words}")
+    return Line(wish.request, None, failure=failure, considered=tuple(considered), notes=wish.notes)
+
+
+def _basis(source: Source, request: BarRequest) -> str:
+    """The adjustment that the answer will be filed under."""
+    return request.adjustment if request.adjustment in source.spec.delivers else source.spec.delivers[0]
+
+
+async def _from(source: Source, wish: Wish, tools: Tools) -> Line:
+    """One source's try: every gap it can fill, each kept as soon as it is judged."""
+    request, name, now = wish.request, source.spec.name, tools.clock.now()
+    known = None if wish.refresh else tools.ledger.unknown(name, request.symbol.ticker)
+    if known:
+        told = f"{name} does not know {request.symbol} (asked before; it is asked again from {known[0]:%Y-%m-%d %H:%M}Z, or with --refresh)"
+        return Line(request, name, failure=Failure(FailureKind.UNKNOWN_SYMBOL, told), notes=wish.notes)
+    sessions = tools.sessions(request)
+    due, notes = _within_depth(source, request, tools, _due(wish, name, sessions, tools))
+    if due is None:
+        return Line(request, name, failure=Failure(FailureKind.NO_DATA, notes[0]), notes=wish.notes)
+    sent, failure = 0, None
+    call = Call("bars", request.symbol.ticker, tools.clock.monotonic() + (request.deadline or tools.deadline))
+    for window in due:
+        result = await tools.gate.converse(source, lambda window=window: source.bars(window), call)  # type: ignore[misc]
+        sent += sum(a.sent for a in result.attempts)
+        failure = result.failure
+        if result.value is not None:
+            failure = _keep(source, window, replace(result.value, fetched_at=now), sessions, tools)
+        if failure is not None and failure.kind is FailureKind.NO_DATA:
+            _remember_nothing(source, window, tools, now)
+        if failure is not None:
+            break
+    return _standing(replace(wish, notes=(*wish.notes, *notes)), name, sent, failure, tools)
+
+
+def _due(wish: Wish, name: str, sessions: Sequence[Session] | None, tools: Tools) -> list[BarRequest]:
+    """The windows to ask for: all of it on a refresh, else what the store lacks."""
+    spans: list[Span] = []
+    if not wish.refresh and tools.store.exists():
+        with tools.store.reading() as reader:
+            spans = reader.coverage(wish.request, name)
+    now = tools.clock.now()
+    return gaps(wish.request, open_stretches(wish.request, spans, now), sessions, now)
+
+
+def _within_depth(source: Source, request: BarRequest, tools: Tools, due: list[BarRequest]) -> tuple[list[BarRequest] | None, tuple[str, ...]]:
+    """The windows cut to what the source keeps, joined into as few requests as it allows; None where nothing is left of them."""
+    depth = source.spec.intervals[request.interval]
+    whole = joined(due, depth.per_request or None) if depth.history else joined(due, None)
+    if depth.history is None or not tools.bounded_depth:
+        return whole, ()
+    oldest = tools.clock.now() - depth.history + timedelta(minutes=5)  # a request takes its time
+    cut = [w.over(max(w.start, oldest), w.end) for w in whole if w.end > oldest]
+    if all(w.start >= oldest for w in whole):
+        return cut, ()
+    told = f"{source.spec.name} keeps {request.interval} bars for {depth.history.days} days; before {oldest:%Y-%m-%d} it has none"
+    return cut or None, (told,)
+
+
+def _keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[Session] | None, tools: Tools) -> Failure | None:
+    """Judge an answer and write it, or say why it cannot be kept."""
+    now, delay = tools.clock.now(), source.spec.delay
+    verdict = judge(bars, window, sessions, now, delay)
+    if verdict.refused:
+        bad, told = len(verdict.quarantine), verdict.quarantine[0]
+        return Failure(FailureKind.BAD_VALUES, f"{bad} of {bars.delivery.rows} rows cannot be right (the first: {told.reason}); all were refused")
+    if not len(verdict.keep) and not verdict.quarantine:
+        return Failure(FailureKind.NO_DATA, f"{source.spec.name} has no {window.interval} bars of {window.symbol} in this range")
+    pending = first_pending(window, sessions, now, delay)
+    if bars.complete_until is not None:
+        pending = min(pending, bars.complete_until)
+    kept = replace(verdict.keep, complete_until=pending)
+    given = grade(verdict)
+    batch = Batch(
+        tools.gate.run,
+        replace(window, adjustment=bars.adjustment),
+        kept,
+        bar_scores(given, verdict, kept),
+        _not_before(kept, pending),
+        verdict,
+        given,
+        "\n".join(arithmetic(given)),
+        settle(window, verdict.absences, pending, now),
+        now,
+    )
+    with tools.store.writing(f"fetch {window.symbol}") as writer:
+        writer.keep(batch)
+    return None
+
+
+def _not_before(bars: BarSet, pending: datetime) -> np.ndarray:
+    import numpy as np
+
+    made: np.ndarray = bars.ts >= np.datetime64(pending.replace(tzinfo=None), "us")
+    return made
+
+
+def _remember_nothing(source: Source, window: BarRequest, tools: Tools, now: datetime) -> None:
+    """Write an empty answer down, so that it is not asked for again at once."""
+    key = [window.symbol.ticker, window.interval, source.spec.name, window.adjustment]
+    with tools.store.writing(f"fetch {window.symbol}") as writer:
+        writer.cover(0, [str(k) for k in key], (nothing(window, now),))
+
+
+def _standing(wish: Wish, name: str, sent: int, failure: Failure | None, tools: Tools) -> Line:
+    """The line of a request, from what the store holds of it now."""
+    if not tools.store.exists():
+        return Line(wish.request, name, sent, failure=failure, notes=wish.notes)
+    with tools.store.reading() as reader:
+        return line_of(reader, wish.request, name, requests=sent, failure=failure, notes=wish.notes)

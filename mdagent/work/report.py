@@ -1,0 +1,59 @@
+"""The frozen account of a fetch: what was asked, what is there now, and how it came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mdagent.guard.outcome import Failure
+    from mdagent.market import BarRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """A source that was looked at for a request: chosen, or left out, and why."""
+
+    source: str
+    chosen: bool
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One symbol's outcome. `requests` were sent, `bars` are in the store for the window; `absent` counts missing bars by reason."""
+
+    request: BarRequest
+    source: str | None
+    requests: int = 0
+    bars: int = 0
+    provisional: int = 0
+    quarantined: int = 0
+    absent: tuple[tuple[str, int], ...] = ()
+    letter: str | None = None
+    score: float | None = None
+    failure: Failure | None = None
+    considered: tuple[Considered, ...] = ()
+    notes: tuple[str, ...] = ()
+    findings: tuple[str, ...] = ()
+    arithmetic: tuple[str, ...] = ()
+    skipped: str = ""
+
+    @property
+    def partial(self) -> bool:
+        """Is something missing that was asked for?"""
+        return self.quarantined > 0 or bool(self.absent)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All lines of a command, in the order they were asked for."""
+
+    lines: tuple[Line, ...]
+    run: str
+    ms: float
+
+    @property
+    def requests(self) -> int:
+        """Requests sent to all providers."""
+        return sum(line.requests for line in self.lines)

@@ -1,0 +1,99 @@
+"""Which stretches of a window need asking for, and what an answer settles."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from mdagent.market import Interval
+from mdagent.sessions import expected, last_complete
+from mdagent.store.read import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mdagent.market import BarRequest
+    from mdagent.quality.finding import Absence
+    from mdagent.sessions import Session
+
+COMPLETE, PENDING, EMPTY, TOO_OLD = "complete", "pending", "no data", "older than the source keeps"
+# An absence with one of these reasons is as it should be; any other one leaves the answer partial.
+BENIGN = frozenset((COMPLETE, PENDING, "not yet listed", "not traded"))
+_SHORTEST, _LONGEST = timedelta(minutes=15), timedelta(days=30)
+
+
+def clamp_end(request: BarRequest, now: datetime) -> BarRequest:
+    """The request without its future. A daily or longer window may reach to tomorrow's midnight, because east of Greenwich
+    the session of that date has begun."""
+    latest = now
+    if not request.interval.intraday:
+        latest = (now + timedelta(hours=14)).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return request if request.end <= latest or latest <= request.start else request.over(request.start, latest)
+
+
+def open_stretches(request: BarRequest, spans: Iterable[Span], now: datetime) -> list[tuple[datetime, datetime]]:
+    """The window less every span that is final or still fresh."""
+    left, at = [], request.start
+    for span in spans:
+        if span.expires is not None and span.expires <= now:
+            continue
+        if span.start > at:
+            left.append((at, span.start))
+        at = max(at, span.end)
+    if at < request.end:
+        left.append((at, request.end))
+    return left
+
+
+def gaps(request: BarRequest, stretches: Sequence[tuple[datetime, datetime]], sessions: Sequence[Session] | None, now: datetime) -> list[BarRequest]:
+    """The stretches that hold bars which ought to exist by now; all of them where the sessions are not known."""
+    if sessions is None:
+        return [request.over(a, b) for a, b in stretches]
+    begun = [s for s in sessions if s.opens <= now]
+    return [request.over(a, b) for a, b in stretches if any(True for _ in expected(begun, request.interval, a, b))]
+
+
+def joined(windows: Sequence[BarRequest], longest: timedelta | None) -> list[BarRequest]:
+    """Neighbouring windows as one wherever one request can hold them: a bar asked for twice costs less than a request."""
+    made: list[BarRequest] = []
+    for window in windows:
+        if made and (longest is None or window.end - made[-1].start <= longest):
+            made[-1] = made[-1].over(made[-1].start, window.end)
+        else:
+            made.append(window)
+    return made
+
+
+def first_pending(request: BarRequest, sessions: Sequence[Session] | None, now: datetime, delay: timedelta) -> datetime:
+    """The first stamp whose bar is not final yet: its period, or the source's delay, is not over. By nominal lengths where the
+    sessions are not known."""
+    if sessions is None:
+        return now - delay - timedelta(seconds=request.interval.seconds)
+    done = last_complete(sessions, request.interval, now, delay)
+    return now - timedelta(days=40000) if done is None else done + timedelta(microseconds=1)
+
+
+def settle(request: BarRequest, absences: Iterable[Absence], pending: datetime, now: datetime) -> tuple[Span, ...]:
+    """What the answer to `request` settles, as spans to be laid over one another in this order."""
+    laid = [Span(request.start, request.end, COMPLETE, None)]
+    step = timedelta(seconds=60 if request.interval.intraday else 86400)
+    for absence in absences:
+        if absence.reason in BENIGN or request.interval.intraday:
+            continue
+        age = now - absence.ts
+        laid.append(Span(absence.ts, absence.ts + step, absence.reason, now + min(max(age / 4, _SHORTEST), _LONGEST)))
+    if pending < request.end:
+        fresh = timedelta(seconds=15 if request.interval.intraday else 60)
+        laid.append(Span(max(pending, request.start), request.end, PENDING, now + fresh))
+    return tuple(laid)
+
+
+def nothing(request: BarRequest, now: datetime) -> Span:
+    """The source had nothing in this window; to be asked again the sooner the younger it is."""
+    return Span(request.start, request.end, EMPTY, now + min(max((now - request.end) / 4, _SHORTEST), _LONGEST))
+
+
+def default_start(interval: Interval, end: datetime) -> datetime:
+    """Where a window without a start begins."""
+    days = {Interval.M1: 5, Interval.M5: 30, Interval.M15: 30, Interval.M30: 30, Interval.H1: 90}.get(interval, 365)
+    return end - timedelta(days=days)
