@@ -1,14 +1,14 @@
 """The agent: the composition root and the Python API. The only file that wires parts together.
 
-    from mdagent import Agent
-    with Agent.open() as agent:
-        bars = agent.bars("AAPL", start="2024-01-02", end="2024-02-01").to_pandas()
+from mdagent import Agent
+with Agent.open() as agent:
+    bars = agent.bars("AAPL", start="2024-01-02", end="2024-02-01").to_pandas()
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from mdagent.errors import MdagentError, UsageError
@@ -17,13 +17,17 @@ from mdagent.work.report import Considered, Line, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
+    from pathlib import Path
 
     from mdagent.clock import Clock
     from mdagent.config import Settings, SourceSettings
+    from mdagent.guard.backoff import Dice
     from mdagent.guard.limits import Window
+    from mdagent.guard.outcome import Failure
     from mdagent.market import Listing, Quote
-    from mdagent.sources.base import Source
+    from mdagent.sources.base import Conversation, Source
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
     from mdagent.work.fetch import Wish
@@ -43,14 +47,18 @@ class Served:
 @dataclass(slots=True)
 class Agent:
     """Settings, clock and stores, put together. `say` is told what a waiting person should know; `renew` reads the settings
-    anew (raising ConfigError) when another process publishes an epoch."""
+    anew (raising ConfigError) when another process publishes an epoch, or one of the `watched` files changes during a long
+    fetch. `dice` is the chance behind the pauses between tries."""
 
     settings: Settings
     clock: Clock
     say: Callable[[str], None] = lambda _: None
     renew: Callable[[], Settings] | None = None
+    watched: tuple[Path, ...] = ()
+    dice: Dice | None = None
     _ledger: Ledger | None = None
     _epoch: int = -1
+    _edited: bool = False
     _sources: dict[str, Source] = field(default_factory=dict)
 
     @classmethod
@@ -95,7 +103,9 @@ class Agent:
             self._epoch = self._ledger.epoch_number()
         return self._ledger
 
-    def bars(self, symbol: str | Symbol, *, start: str | datetime, end: str | datetime, interval: str = "1d", adjustment: str = "splits") -> BarSet:
+    def bars(
+        self, symbol: str | Symbol, *, start: str | datetime, end: str | datetime, interval: str = "1d", adjustment: str = "splits"
+    ) -> BarSet:
         """The consolidated bars of one symbol, fetched where the store lacks them. Raises MdagentError when nothing could be had."""
         request = BarRequest(symbol, interval, start, end, adjustment)  # type: ignore[arg-type]
         served = self.fetch([request])
@@ -127,18 +137,23 @@ class Agent:
         from mdagent.work.dry import dry_line
 
         sources = self._able(self._names(source))
-        lines = [dry_line(self._wish(r, sources, refresh=refresh), self.store, self._sessions, self.clock.now()) for r in map(self._clamped, requests)]
+        lines = [
+            dry_line(self._wish(r, sources, refresh=refresh), self.store, self._sessions, self.clock.now())
+            for r in map(self._clamped, requests)
+        ]
         return Report(tuple(dict.fromkeys(lines)), self._run_name(), 0.0)
 
-    def quote(self, symbols: Sequence[Symbol], *, source: str = "auto") -> list[Quote | Any]:
+    def quote(self, symbols: Sequence[Symbol], *, source: str = "auto") -> list[Quote | Failure]:
         """A Quote, or the Failure, for each symbol."""
         sources = self._able(self._names(source))
-        return self._run(self._ask_all("quote", sources, [(str(s), lambda at, s=s: at.quote(s)) for s in symbols]))
+        answers: list[Quote | Failure] = self._run(self._ask_all("quote", sources, [(str(s), _quote_of(s)) for s in symbols]))
+        return answers
 
-    def search(self, words: str, *, source: str = "auto") -> list[Listing] | Any:
+    def search(self, words: str, *, source: str = "auto") -> list[Listing] | Failure:
         """Listings that fit the words, or the Failure."""
         sources = [s for s in self._able(self._names(source)) if s.spec.search]
-        return self._run(self._ask_all("search", sources, [(words, lambda at: at.search(words))]))[0]
+        answers: list[list[Listing] | Failure] = self._run(self._ask_all("search", sources, [(words, lambda at: at.search(words))]))
+        return answers[0]
 
     def sources(self) -> list[tuple[Source, SourceSettings]]:
         """Every known source with its settings."""
@@ -173,17 +188,25 @@ class Agent:
     def _adopt(self) -> None:
         """Take over settings that another process published, whole; keep the old ones, and say why, when they cannot be read."""
         number = self.ledger.epoch_number()
-        if number == self._epoch or self.renew is None:
+        if self.renew is None or (number == self._epoch and not self._edited):
             return
-        self._epoch = number
+        told = "the edited file" if number == self._epoch else f"epoch {number}"
+        self._epoch, self._edited = number, False
         try:
             fresh = self.renew()
         except MdagentError as error:
-            self.say(f"settings of epoch {number} were not adopted, the old ones stay: {error.message}")
+            self.say(f"the settings of {told} were not adopted, the old ones stay: {error.message}")
             return
-        self.settings = replace(fresh, store=self.settings.store, ledger=self.settings.ledger, world=self.settings.world)
+        old = self.settings  # where the bars go, and to which world they belong, cannot change under a run
+        self.settings = replace(
+            fresh, store=old.store, ledger=old.ledger, home=old.home, world=old.world, replay=old.replay, record=old.record
+        )
         self._sources.clear()
-        self.say(f"adopted the settings of epoch {number}")
+        self.say(f"adopted the settings of {told}")
+
+    def _note_edit(self) -> None:
+        """Called from the watching thread: the next request looks again."""
+        self._edited = True
 
     def _source(self, name: str) -> Source:
         if name not in self._sources:
@@ -203,7 +226,7 @@ class Agent:
             import difflib
 
             near = difflib.get_close_matches(source, known, 1)
-            msg = f"no source is called {ascii(source[:40])}"
+            msg = f"no source is called {source[:40]!a}"
             raise UsageError(msg, f"did you mean {near[0]}?" if near else f"use auto, or one of {', '.join(known)}")
         if not known[source].enabled:
             msg = f"the source {source} is disabled"
@@ -257,35 +280,55 @@ class Agent:
 
         gate = self._gate()
         tools = Tools(
-            self.store, self.ledger, gate, self.clock, self._sessions, self.settings.fetch.deadline, bounded_depth=self.settings.world != "replay"
+            self.store,
+            self.ledger,
+            gate,
+            self.clock,
+            self._sessions,
+            self.settings.fetch.deadline,
+            bounded_depth=self.settings.world != "replay",
         )
         places, done = asyncio.Semaphore(_TOGETHER), 0
-        sources = self._able(names)
 
         async def one(request: BarRequest) -> Line:
             nonlocal done
             async with places:
-                line = await fetch(self._wish(request, sources, refresh=refresh), tools)
+                self._adopt()
+                line = await fetch(self._wish(request, self._able(names), refresh=refresh), tools)
             done += 1
             if len(requests) > 1:
                 self.say(f"{done}/{len(requests)} {request.symbol}: {_brief(line)}")
             return line
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(r)) for r in requests]
+        with self._watching(long=len(requests) > 1):
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(r)) for r in requests]
         return [t.result() for t in tasks]
 
-    async def _ask_all(self, endpoint: str, sources: Sequence[Source], asks: Sequence[tuple[str, Callable[[Source], Any]]]) -> list[Any]:
+    def _watching(self, *, long: bool) -> AbstractContextManager[None]:
+        """While a long fetch runs, an edit of the settings files is noticed."""
+        from contextlib import nullcontext
+
+        if not long or not self.watched or self.renew is None:
+            return nullcontext()
+        from mdagent.config import watch
+
+        return watch(self.watched, self._note_edit)
+
+    async def _ask_all(
+        self, endpoint: str, sources: Sequence[Source], asks: Sequence[tuple[str, Callable[[Source], Conversation[Any]]]]
+    ) -> list[Any]:
         """The first good answer to each ask, else the last failure."""
         from mdagent.guard.outcome import Failure, FailureKind
         from mdagent.work.gate import Call
 
-        gate, answers = self._gate(), []
+        gate = self._gate()
+        answers: list[Any] = []
         for subject, ask in asks:
             answer: Any = Failure(FailureKind.BAD_REQUEST, "no source is enabled that offers this")
             for source in sources:
                 call = Call(endpoint, subject, self.clock.monotonic() + self.settings.fetch.deadline)
-                result: Any = await gate.converse(source, lambda ask=ask, source=source: ask(source), call)
+                result: Any = await gate.converse(source, partial(ask, source), call)
                 answer = result.failure or result.value
                 if result.failure is None:
                     break
@@ -304,7 +347,9 @@ class Agent:
         from mdagent.work.gate import Gate
 
         wire = open_wire(self.settings.world, self.clock, options=self._wire_options())
-        return Gate(self.ledger, wire, self.clock, random.SystemRandom(), self._run_name(), self.policy, self.say)
+        return Gate(
+            self.ledger, wire, self.clock, self.dice or random.SystemRandom(), self._run_name(), self.policy, self.say, self.settings.world
+        )
 
     def _wire_options(self) -> Any:  # noqa: ANN401  wire.WireOptions, which must not be imported for a cached read
         from urllib.parse import urlsplit
@@ -313,7 +358,11 @@ class Agent:
 
         told = self.settings
         bases = [urlsplit(s.base_url) for s in told.sources.values() if s.base_url]
-        local = {f"{b.hostname}:{b.port or (443 if b.scheme == 'https' else 80)}" for b in bases if b.hostname in ("127.0.0.1", "localhost", "::1")}
+        local = {
+            f"{b.hostname}:{b.port or (443 if b.scheme == 'https' else 80)}"
+            for b in bases
+            if b.hostname in ("127.0.0.1", "localhost", "::1")
+        }
         return WireOptions(
             proxy=told.wire.proxy,
             ca_file=told.wire.ca_file,
@@ -361,6 +410,10 @@ def _unfit(source: Source, request: BarRequest) -> str:
     return ""
 
 
+def _quote_of(symbol: Symbol) -> Callable[[Source], Conversation[Quote]]:
+    return lambda source: source.quote(symbol)
+
+
 def _brief(line: Line) -> str:
     if line.failure:
         return line.failure.detail
@@ -370,16 +423,20 @@ def _brief(line: Line) -> str:
 def _barset(request: BarRequest, rows: Sequence[tuple[Any, ...]]) -> BarSet:
     import numpy as np
 
-    _, _, ts, *_ = columns = list(zip(*rows, strict=True))
-    prices = {n: np.array(columns[i], dtype=np.float64) for i, n in enumerate(("open", "high", "low", "close", "volume"), 3)}
-    sources = sorted({str(s) for s in columns[8]})
+    columns = list(zip(*rows, strict=True))
+    ts, sources, currency, provisional = columns[2], columns[8], columns[10], columns[12]
+    opened, high, low, close, volume = (np.array(columns[i], dtype=np.float64) for i in range(3, 8))
     return BarSet(
         request.symbol,
         request.interval,
-        "+".join(sources),
+        "+".join(sorted({str(s) for s in sources})),
         request.adjustment,
-        str(columns[10][0]) if columns[10][0] else None,
+        str(currency[0]) if currency[0] else None,
         np.array(ts, dtype="datetime64[us]"),
-        **prices,
-        complete_until=next((t + timedelta(0) for t, p in zip(ts, columns[12], strict=True) if p), None),
+        opened,
+        high,
+        low,
+        close,
+        volume,
+        complete_until=next((t for t, p in zip(ts, provisional, strict=True) if p), None),
     )

@@ -87,7 +87,7 @@ def virtual_loop(clock: VirtualClock) -> asyncio.AbstractEventLoop:
     import asyncio
     import selectors
 
-    class JumpingSelector(selectors.DefaultSelector):  # type: ignore[valid-type,misc]
+    class JumpingSelector(selectors.DefaultSelector):
         """Instead of waiting for a timer, moves the clock to it."""
 
         def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -95,7 +95,7 @@ def virtual_loop(clock: VirtualClock) -> asyncio.AbstractEventLoop:
             if ready or timeout == 0:
                 return ready
             if timeout is None:  # nothing timed: only a thread or a socket can wake us
-                return super().select(None)  # type: ignore[no-any-return]
+                return super().select(None)
             clock.pause(timeout)
             return ready
 

@@ -65,7 +65,7 @@ def _parse_symbol(text: str) -> Symbol:
         raise UsageError(msg, "name one, such as AAPL, BRK.B or IBE.MC")
     if not _GRAMMAR.match(ticker) or ".." in ticker or "//" in ticker:
         shown = text[:40] + ("…" if len(text) > 40 else "")
-        msg = f"{ascii(shown)} is not a symbol"
+        msg = f"{shown!a} is not a symbol"
         raise UsageError(msg, "a symbol has at most 32 of A-Z 0-9 . - ^ = / : _, such as AAPL, BRK.B or IBE.MC")
     ticker = _US_CLASS.sub(r"\1.\2", ticker)
     kind, mic, currencies = _read_spelling(ticker)
@@ -129,12 +129,22 @@ class Interval(StrEnum):
 
             valid = [i.value for i in cls]
             near = difflib.get_close_matches(str(text), valid, len(valid), 0.0)
-            msg = f"{ascii(str(text)[:20])} is not an interval"
+            msg = f"{str(text)[:20]!a} is not an interval"
             raise UsageError(msg, f"use one of {', '.join(near)}") from None
 
 
 _SECONDS = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600, "1d": 86400, "1w": 7 * 86400, "1mo": 31 * 86400}
-_INTERVAL_ALIASES = {"1M": "1mo", "60m": "1h", "1wk": "1w", "1W": "1w", "1D": "1d", "1H": "1h", "daily": "1d", "weekly": "1w", "monthly": "1mo"}
+_INTERVAL_ALIASES = {
+    "1M": "1mo",
+    "60m": "1h",
+    "1wk": "1w",
+    "1W": "1w",
+    "1D": "1d",
+    "1H": "1h",
+    "daily": "1d",
+    "weekly": "1w",
+    "monthly": "1mo",
+}
 
 
 class Adjustment(StrEnum):
@@ -150,7 +160,7 @@ class Adjustment(StrEnum):
         try:
             return cls(text)
         except ValueError:
-            msg = f"{ascii(str(text)[:20])} is not an adjustment"
+            msg = f"{str(text)[:20]!a} is not an adjustment"
             raise UsageError(msg, "use raw, splits or all") from None
 
 
@@ -173,7 +183,7 @@ def parse_instant(text: str | date | datetime) -> datetime:
     try:
         return parse_instant(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
-        msg = f"{ascii(text[:40])} is not a date"
+        msg = f"{text[:40]!a} is not a date"
         raise UsageError(msg, "write 2024-01-02 or 2024-01-02T14:30:00Z") from None
 
 

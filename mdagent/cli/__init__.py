@@ -14,7 +14,7 @@ from mdagent.cli.hoist import hoist
 from mdagent.cli.terminal import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 # Each command, the module that holds it, and its line in the help. A command loads its own module and no other.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -82,7 +82,7 @@ class Lazy(TyperGroup):
             from mdagent.errors import UsageError
 
             near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            msg = f"there is no command {ascii(args[0][:40])}"
+            msg = f"there is no command {args[0][:40]!a}"
             raise UsageError(msg, f"did you mean {near[0]}?" if near else "mdagent --help lists them")
         return super().resolve_command(ctx, args)
 
@@ -104,7 +104,7 @@ app = typer.Typer(
 
 
 @app.callback()
-def root(  # noqa: PLR0913  the global options
+def root(
     ctx: typer.Context,
     *,
     config: Annotated[Path | None, typer.Option()] = None,
@@ -218,5 +218,9 @@ def _out_of_room(terminal: Terminal, error: OSError) -> int:
 
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
     where = f"{error.filename}: " if error.filename else ""
-    terminal.fail(f"{where}{error.strerror or error}", "free some space, or write elsewhere" if full else "", ExitCode.DISK_FULL if full else ExitCode.CONFIG)
+    terminal.fail(
+        f"{where}{error.strerror or error}",
+        "free some space, or write elsewhere" if full else "",
+        ExitCode.DISK_FULL if full else ExitCode.CONFIG,
+    )
     return terminal.code

@@ -175,7 +175,10 @@ def _need_store(path: Path) -> None:
 @app.command()
 def query(
     ctx: typer.Context,
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="one SELECT; tables: bars, consolidated, grades, findings, quarantine, revisions, journal ...")],
+    sql: Annotated[
+        str,
+        typer.Argument(metavar="SQL", help="one SELECT; tables: bars, consolidated, grades, findings, quarantine, revisions, journal ..."),
+    ],
     *,
     form: Format = None,
     as_json_: AsJson = False,
@@ -198,5 +201,5 @@ def query(
         with agent.store.reading("query") as reader:
             columns, rows, wrong = reader.query(sql)
     if wrong:
-        raise UsageError(wrong, "mdagent query \"SHOW ALL TABLES\" lists what there is")
+        raise UsageError(wrong, 'mdagent query "SHOW ALL TABLES" lists what there is')
     write(columns, list(rows), terminal, form=chosen, output=output, force=force)

@@ -10,7 +10,7 @@ import typer
 from mdagent.errors import MdagentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from mdagent.agent import Agent
     from mdagent.cli.terminal import Terminal
@@ -65,13 +65,12 @@ def doctor(
 def _versions(agent: Agent, terminal: Terminal) -> Iterator[Check]:
     del agent, terminal
     import platform
-    import sqlite3
     from importlib.metadata import version
 
     from mdagent import __version__
 
     parts = ", ".join(f"{p} {version(p)}" for p in ("duckdb", "httpx", "exchange-calendars", "typer"))
-    yield Check("versions", "ok", f"mdagent {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {parts}")
+    yield Check("versions", "ok", f"mdagent {__version__}, Python {platform.python_version()}, {parts}")
 
 
 def _settings(agent: Agent, terminal: Terminal) -> Iterator[Check]:
@@ -119,7 +118,12 @@ def _ledger(agent: Agent, terminal: Terminal) -> Iterator[Check]:
         yield Check("ledger", "note", f"none yet at {agent.settings.ledger}")
         return
     told = agent.ledger.check()
-    yield Check("ledger", "ok" if told == "ok" else "bad", f"{agent.settings.ledger}: {told}", "" if told == "ok" else "move it away; a new one is made")
+    yield Check(
+        "ledger",
+        "ok" if told == "ok" else "bad",
+        f"{agent.settings.ledger}: {told}",
+        "" if told == "ok" else "move it away; a new one is made",
+    )
     for source, _ in agent.sources():
         block = agent.ledger.blocked(source.spec.name)
         if block and block.until > agent.clock.now():
@@ -135,4 +139,9 @@ def _store(agent: Agent, terminal: Terminal) -> Iterator[Check]:
         sizes, doubled = reader.sizes(), reader.duplicates()
     seen = ", ".join(f"{n} {name}" for name, n in sizes.items())
     yield Check("store", "ok", f"{agent.settings.store}: {seen}")
-    yield Check("keys of bars", "bad" if doubled else "ok", f"{doubled} rows share the key of another", "report it: this is a bug" if doubled else "")
+    yield Check(
+        "keys of bars",
+        "bad" if doubled else "ok",
+        f"{doubled} rows share the key of another",
+        "report it: this is a bug" if doubled else "",
+    )

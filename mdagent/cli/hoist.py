@@ -20,7 +20,7 @@ def hoist(words: Sequence[str]) -> list[str]:
         word = left.pop(0)
         if word == "--":
             return [*front, *rest, word, *left]
-        if word in PLAIN or word.partition("=")[0] in VALUED and "=" in word:
+        if word in PLAIN or (word.partition("=")[0] in VALUED and "=" in word):
             front.append(word)
         elif word in VALUED and left:
             front += [word, left.pop(0)]

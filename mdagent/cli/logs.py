@@ -33,7 +33,9 @@ class Line(logging.Formatter):
             return f"{record.levelname.lower()}: {record.name}: {text}"
         import json
 
-        return json.dumps({"at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S"), "level": record.levelname.lower(), "logger": record.name, "event": text})
+        return json.dumps(
+            {"at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S"), "level": record.levelname.lower(), "logger": record.name, "event": text}
+        )
 
 
 def start_log(settings: Settings, err: TextIO) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mdagent.cli.terminal import Terminal
+    from mdagent.market import Quote
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -45,8 +46,7 @@ def quote(
     wanted = read_symbols(symbols, terminal.cwd)
     with terminal.agent() as agent:
         answers = agent.quote(wanted, source=source)
-    rows = [(a.symbol.ticker, a.last, a.bid, a.ask, _naive(a.as_of), a.currency, a.previous_close, a.day_high, a.day_low, a.volume, a.source)
-            for a in answers if not isinstance(a, Failure)]  # fmt: skip
+    rows = [_row(a) for a in answers if not isinstance(a, Failure)]
     write(QUOTE, rows, terminal, form=chosen, output=output, force=force)
     _tell_failures([str(s) for s in wanted], answers, terminal)
 
@@ -76,13 +76,22 @@ def search(
     if isinstance(answer, Failure):
         _tell_failures([text], [answer], terminal)
         return
-    write(LISTING, [(x.symbol.ticker, x.name, x.exchange, x.kind, x.source) for x in answer], terminal, form=chosen, output=output, force=force)
+    write(
+        LISTING,
+        [(x.symbol.ticker, x.name, x.exchange, x.kind, x.source) for x in answer],
+        terminal,
+        form=chosen,
+        output=output,
+        force=force,
+    )
     if not answer:
-        terminal.fail(f"nothing fits {ascii(text)}", "try another word of the name", ExitCode.NO_DATA)
+        terminal.fail(f"nothing fits {text!a}", "try another word of the name", ExitCode.NO_DATA)
 
 
-def _naive(instant: Any) -> Any:  # noqa: ANN401  a datetime or None
-    return instant.replace(tzinfo=None) if instant else None
+def _row(told: Quote) -> tuple[object, ...]:
+    as_of = told.as_of.replace(tzinfo=None) if told.as_of else None
+    prices = (told.previous_close, told.day_high, told.day_low, told.volume)
+    return told.symbol.ticker, told.last, told.bid, told.ask, as_of, told.currency, *prices, told.source
 
 
 def _tell_failures(subjects: Sequence[str], answers: Sequence[object], terminal: Terminal) -> None:

@@ -16,7 +16,22 @@ if TYPE_CHECKING:
 
     from mdagent.cli.terminal import Terminal
 
-COLUMNS = ("symbol", "interval", "ts", "open", "high", "low", "close", "volume", "source", "adjustment", "currency", "grade", "score", "provisional")
+COLUMNS = (
+    "symbol",
+    "interval",
+    "ts",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "source",
+    "adjustment",
+    "currency",
+    "grade",
+    "score",
+    "provisional",
+)
 FORMATS = ("table", "csv", "json", "ndjson", "parquet")
 _SUFFIXES = {".csv": "csv", ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet", ".txt": "table"}
 _DAILY = ("1d", "1w", "1mo")
@@ -43,7 +58,7 @@ def choose_format(told: str | None, *, as_json: bool, as_csv: bool, output: Path
     if asked:
         chosen = asked.pop()
         if chosen not in FORMATS:
-            msg = f"{ascii(chosen[:20])} is not a format"
+            msg = f"{chosen[:20]!a} is not a format"
             raise UsageError(msg, f"use one of {', '.join(FORMATS)}")
         return chosen
     if output is not None and output.suffix.lower() in _SUFFIXES:
@@ -63,7 +78,7 @@ def cell(value: object) -> object:
         text = value.replace("\x00", "")
         return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
     if isinstance(value, float):
-        return "" if value != value else int(value) if value.is_integer() and abs(value) < 1e15 else repr(value)  # noqa: PLR0124, PLR2004  NaN; beyond this an exponent is shorter
+        return "" if value != value else int(value) if value.is_integer() and abs(value) < 1e15 else repr(value)  # noqa: PLR0124  NaN; beyond this an exponent is shorter
     return value
 
 
@@ -72,7 +87,7 @@ def plain(value: object) -> object:
     if isinstance(value, float):
         if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124  NaN
             return None
-        return int(value) if value.is_integer() and abs(value) < 1e15 else value  # noqa: PLR2004
+        return int(value) if value.is_integer() and abs(value) < 1e15 else value
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, datetime):
@@ -80,7 +95,9 @@ def plain(value: object) -> object:
     return str(value)
 
 
-def write_rows(form: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]] | Sequence[tuple[Any, ...]], out: TextIO, terminal: Terminal) -> None:
+def write_rows(
+    form: str, columns: Sequence[str], rows: Iterator[tuple[Any, ...]] | Sequence[tuple[Any, ...]], out: TextIO, terminal: Terminal
+) -> None:
     """Rows as text on a stream. Raises UsageError for parquet, which is no text."""
     writers: dict[str, Callable[..., None]] = {"csv": _csv, "json": _json, "ndjson": _ndjson, "table": _table}
     if form == "parquet":
@@ -102,23 +119,23 @@ def _json(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], out: TextIO, 
 
     texts = (json.dumps(dict(zip(columns, map(plain, row), strict=True))) for row in rows)
     out.write("[")
-    for i, text in enumerate(texts):
-        out.write(("," if i else "") + "\n" + text)
+    out.writelines(("," if i else "") + "\n" + text for i, text in enumerate(texts))
     out.write("\n]\n")
 
 
 def _ndjson(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], out: TextIO, _: Terminal) -> None:
     import json
 
-    for row in rows:
-        out.write(json.dumps(dict(zip(columns, map(plain, row), strict=True))) + "\n")
+    out.writelines(json.dumps(dict(zip(columns, map(plain, row), strict=True))) + "\n" for row in rows)
 
 
 def _table(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], out: TextIO, terminal: Terminal) -> None:
     print_table(columns, rows, out, terminal)
 
 
-def print_table(columns: Sequence[str], rows: Iterator[Sequence[Any]] | Sequence[Sequence[Any]], out: TextIO, terminal: Terminal, title: str = "") -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterator[Sequence[Any]] | Sequence[Sequence[Any]], out: TextIO, terminal: Terminal, title: str = ""
+) -> None:
     """A Rich table; provider text is literal, never markup."""
     from rich import box
     from rich.console import Console
@@ -127,7 +144,11 @@ def print_table(columns: Sequence[str], rows: Iterator[Sequence[Any]] | Sequence
 
     table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
     made = [[_text(v) for v in row] for row in rows]
-    numeric = [all(isinstance(v, int | float) or v is None for v in column) for column in zip(*made, strict=True)] if made else [False] * len(columns)
+    numeric = (
+        [all(isinstance(v, int | float) or v is None for v in column) for column in zip(*made, strict=True)]
+        if made
+        else [False] * len(columns)
+    )
     for name, right in zip(columns, numeric, strict=True):
         table.add_column(name, justify="right" if right else "left", no_wrap=name in ("symbol", "ts"), overflow="fold")
     for row in made:
@@ -152,7 +173,7 @@ def words(value: object) -> str:
 
 def _number(value: object) -> str:
     if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1000 else f"{value:,.4f}".rstrip("0").rstrip(".")  # noqa: PLR2004
+        return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1000 else f"{value:,.4f}".rstrip("0").rstrip(".")
     return str(value)
 
 

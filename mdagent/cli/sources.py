@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from mdagent.agent import Agent
     from mdagent.cli.terminal import Terminal
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, help="The providers: their facts, and how they do.")
+app = typer.Typer(
+    rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, help="The providers: their facts, and how they do."
+)
 
 _LIST = ("source", "title", "enabled", "key", "intervals", "prices", "quota", "cost", "base", "terms", "facts_checked")
 _STATUS = ("source", "state", "why", "until", "sent_1h", "failed_1h", "median_ms", "quota_left", "last_request", "last_failure")
@@ -40,7 +42,19 @@ def _facts(agent: Agent, source: Any, told: Any) -> tuple[object, ...]:  # noqa:
     key = "not needed" if not spec.needs_key else "present" if told.api_key else "missing"
     quota = ", ".join(w.text for w in agent.windows(spec.name))
     base = told.base_url or "https://" + spec.hosts[0]
-    return spec.name, spec.title, told.enabled, key, " ".join(spec.intervals), " ".join(spec.delivers), quota, spec.cost, base, spec.terms, f"{spec.checked}"
+    return (
+        spec.name,
+        spec.title,
+        told.enabled,
+        key,
+        " ".join(spec.intervals),
+        " ".join(spec.delivers),
+        quota,
+        spec.cost,
+        base,
+        spec.terms,
+        f"{spec.checked}",
+    )
 
 
 @app.command()
@@ -81,7 +95,9 @@ def _state(agent: Agent, name: str, told: Any) -> tuple[object, ...]:  # noqa: A
     return name, state, why, when, tally.sent, tally.failed, median, left, last, tally.last_failure
 
 
-def _show(columns: tuple[str, ...], rows: list[tuple[object, ...]], terminal: Terminal, form: str | None, *, as_json: bool, as_csv: bool) -> None:
+def _show(
+    columns: tuple[str, ...], rows: list[tuple[object, ...]], terminal: Terminal, form: str | None, *, as_json: bool, as_csv: bool
+) -> None:
     from mdagent.cli.render import choose_format, write_rows
 
     chosen = choose_format(form, as_json=as_json, as_csv=as_csv, output=None, tty=terminal.out.isatty())

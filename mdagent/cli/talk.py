@@ -25,7 +25,9 @@ def tell(report: Report, terminal: Terminal) -> None:
         n = report.requests
         terminal.say(f"{n} request{'' if n == 1 else 's'} sent, {report.ms:.0f} ms")
         if terminal.settings.world != "live":
-            terminal.say({"sandbox": "sandbox: these prices are synthetic", "replay": "replay: these prices are recordings"}[terminal.settings.world])
+            terminal.say(
+                {"sandbox": "sandbox: these prices are synthetic", "replay": "replay: these prices are recordings"}[terminal.settings.world]
+            )
     for line in report.lines:
         if line.failure:
             terminal.fail(f"{line.request.symbol}: {line.failure.detail}", line.failure.consequence.next_step, terminal.code)
@@ -36,7 +38,10 @@ def sentence(line: Line) -> str:
     of = f"{line.request.symbol} {line.request.interval}"
     if line.failure and not line.bars:
         return f"{of}: nothing ({line.failure.kind})"
-    parts = [f"{of}: {line.bars} bars from {line.source}", f"grade {line.letter} ({line.score:.1f})" if line.score is not None else "not graded"]
+    parts = [
+        f"{of}: {line.bars} bars from {line.source}",
+        f"grade {line.letter} ({line.score:.1f})" if line.score is not None else "not graded",
+    ]
     parts += [f"{n} missing: {reason}" for reason, n in line.absent]
     if line.quarantined:
         parts.append(f"{line.quarantined} row{'s' if line.quarantined > 1 else ''} in quarantine")
@@ -71,7 +76,8 @@ def _table(report: Report, terminal: Terminal) -> None:
 def explain(report: Report) -> Iterator[str]:
     """Why each source was chosen or left out, what the checks found, and the sum behind the grade."""
     for line in report.lines:
-        yield f"{line.request.symbol} {line.request.interval} {line.request.adjustment} [{line.request.start:%Y-%m-%d %H:%M}, {line.request.end:%Y-%m-%d %H:%M})"
+        asked = line.request
+        yield f"{asked.symbol} {asked.interval} {asked.adjustment} [{asked.start:%Y-%m-%d %H:%M}, {asked.end:%Y-%m-%d %H:%M})"
         for told in line.considered:
             yield f"  source {told.source}: {'chosen' if told.chosen else 'left out'}: {'; '.join(told.reasons)}"
         for finding in line.findings:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mdagent.agent import Agent
     from mdagent.clock import Clock
     from mdagent.config import Flags, Loaded, Settings
+    from mdagent.guard.backoff import Dice
 
 
 @dataclass(slots=True)
@@ -26,6 +27,7 @@ class Terminal:
     out: TextIO = field(default_factory=lambda: sys.stdout)
     err: TextIO = field(default_factory=lambda: sys.stderr)
     given_clock: Clock | None = None
+    dice: Dice | None = None
     flags: Flags | None = None
     lock_wait: float | None = None
     code: int = 0
@@ -68,12 +70,14 @@ class Terminal:
         from dataclasses import replace
 
         from mdagent.agent import Agent
-        from mdagent.config import Flags, load
+        from mdagent.config import Flags, find_places, load
 
+        flags = self.flags or Flags()
         settings = self.settings
         if self.lock_wait is not None:
             settings = replace(settings, lock=replace(settings.lock, read_wait=self.lock_wait, write_wait=self.lock_wait))
-        return Agent(settings, self.clock, self.say, lambda: load(self.flags or Flags(), self.environ, self.cwd).settings)
+        watched = tuple(find_places(flags, self.environ, self.cwd).watched())
+        return Agent(settings, self.clock, self.say, lambda: load(flags, self.environ, self.cwd).settings, watched, self.dice)
 
     def say(self, text: str) -> None:
         """One line of talk on stderr, unless -q."""

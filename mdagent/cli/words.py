@@ -53,7 +53,9 @@ def _read(path: Path) -> str:
         raise UsageError(msg, "name a text file with one symbol a line") from error
 
 
-def read_window(interval: Interval, start: str | None, end: str | None, period: str | None, terminal: Terminal) -> tuple[datetime, datetime]:
+def read_window(
+    interval: Interval, start: str | None, end: str | None, period: str | None, terminal: Terminal
+) -> tuple[datetime, datetime]:
     """The half-open window. An end in the future is brought back to now, and said. Raises UsageError."""
     now = terminal.clock.now()
     latest = now if interval.intraday else _tomorrow(now)
@@ -79,21 +81,25 @@ def _tomorrow(now: datetime) -> datetime:
 
 
 def _back(until: datetime, period: str | None, interval: Interval) -> datetime:
-    if period is None:
-        from mdagent.work.spans import default_start
+    from mdagent.work.spans import BEGINNING, default_start
 
+    if period is None:
         return _whole_day(default_start(interval, until))
     if period == "max":
-        return datetime(1900, 1, 1, tzinfo=UTC)
+        return BEGINNING
     if period == "ytd":
         return datetime(until.year, 1, 1, tzinfo=UTC)
     found = _PERIOD.match(period)
     if not found:
-        msg = f"{ascii(period[:20])} is not a period"
+        msg = f"{period[:20]!a} is not a period"
         raise UsageError(msg, "write 5d, 2wk, 6mo, 1y, 10y, ytd or max")
     n, unit = int(found[1]), found[2]
     try:
-        return _whole_day(_months_back(until, n * {"mo": 1, "y": 12}[unit]) if unit in ("mo", "y") else until - timedelta(days=n * (1 if unit == "d" else 7)))
+        return _whole_day(
+            _months_back(until, n * {"mo": 1, "y": 12}[unit])
+            if unit in ("mo", "y")
+            else until - timedelta(days=n * (1 if unit == "d" else 7))
+        )
     except (OverflowError, ValueError):
         msg = f"{period} reaches back before the year 1"
         raise UsageError(msg, "use --period max for all there is") from None
@@ -114,7 +120,9 @@ def _whole_day(instant: datetime) -> datetime:
     return instant.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def read_requests(symbols: Sequence[Symbol], interval: str, window: tuple[str | None, str | None, str | None], adjust: str, terminal: Terminal) -> list[BarRequest]:
+def read_requests(
+    symbols: Sequence[Symbol], interval: str, window: tuple[str | None, str | None, str | None], adjust: str, terminal: Terminal
+) -> list[BarRequest]:
     """One request a symbol; `window` is start, end and period as typed. Raises UsageError."""
     length, basis = Interval.parse(interval), Adjustment.parse(adjust)
     since, until = read_window(length, *window, terminal)

@@ -90,7 +90,9 @@ class WireSettings:
     """The way out to the network. `proxy` may hold a password: reveal it to no log."""
 
     proxy: str | None = field(default=None, repr=False, metadata=_leaf(PROXY, "an HTTP proxy; HTTP_PROXY and its like are not followed"))
-    ca_file: Path | None = field(default=None, metadata=_leaf(FILE, "more certificate authorities (PEM); verification has no off switch"))
+    ca_file: Path | None = field(
+        default=None, metadata=_leaf(FILE, "certificate authorities (PEM) in place of the system's; verification has no off switch")
+    )
     allow_private_hosts: bool = field(default=False, metadata=_leaf(FLAG, "may a base_url point into a private network?"))
 
 
@@ -103,22 +105,11 @@ class LockSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class RetrySettings:
-    """When to try again. Waits are drawn from zero to `base` doubled at each attempt, at most `cap`."""
-
-    attempts: int = field(default=3, metadata=_leaf(whole(1, 10), "requests for one call, the first included"))
-    base: float = field(default=0.5, metadata=_leaf(number(0.01, 60, "seconds"), "the first wait is at most this, in seconds; it doubles"))
-    cap: float = field(default=20.0, metadata=_leaf(number(0.01, 600, "seconds"), "no wait is longer, in seconds"))
-    budget: float = field(default=0.2, metadata=_leaf(number(0, 1, "share"), "retries as a share of a source's requests"))
-
-
-@dataclass(frozen=True, slots=True)
 class FetchSettings:
     """One fetch."""
 
     deadline: float = field(default=10.0, metadata=_leaf(number(0.1, 3600, "seconds"), "seconds for one call, retries included"))
     min_grade: str | None = field(default=None, metadata=_leaf(choice(*GRADES), "refuse bars below this grade (A+ to F)"))
-    retry: RetrySettings = field(default_factory=RetrySettings, metadata=_section(RetrySettings))
 
 
 def _no_closures() -> Mapping[str, tuple[date, ...]]:

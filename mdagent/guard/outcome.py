@@ -136,7 +136,8 @@ _STATUS: dict[int, FailureKind] = {
     504: FailureKind.SERVER_ERROR,
 }
 _KEY_REFUSED = re.compile(
-    r"\b(api[ _-]?key|key|token|credentials?)\b.{0,80}\b(invalid|incorrect|unknown|missing|revoked|expired|not (allowed|valid|authori[sz]ed))"
+    r"\b(api[ _-]?key|key|token|credentials?)\b.{0,80}\b(invalid|incorrect|unknown|missing|revoked|expired"
+    r"|not (allowed|valid|authori[sz]ed))"
     r"|\b(invalid|incorrect|unknown|missing|expired) (api[ _-]?)?(key|token|credentials?)\b",
     re.IGNORECASE | re.DOTALL,
 )
@@ -152,7 +153,7 @@ def kind_of_status(status: int, body: str) -> FailureKind | None:
         return FailureKind.AUTH
     if status in (HTTP_FORBIDDEN, HTTP_UNAVAILABLE) and html and (status == HTTP_FORBIDDEN or _CHALLENGE.search(body)):
         return FailureKind.WAF_BLOCK
-    if 520 <= status < 600:  # noqa: PLR2004  the private codes of content networks
+    if 520 <= status < 600:
         return FailureKind.SERVER_ERROR
     return _STATUS.get(status, FailureKind.UNEXPECTED_STATUS)
 

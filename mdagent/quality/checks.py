@@ -65,7 +65,7 @@ def order(case: Case) -> Outcome:
 
 def positivity(case: Case) -> Outcome:
     """Prices above zero (futures and indices may fall below), volume not below."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):
         bad = case.bars.volume < 0
         if case.bars.symbol.kind not in _SIGNED:
             bad = bad | (case.prices <= 0).any(axis=0)
@@ -75,7 +75,7 @@ def positivity(case: Case) -> Outcome:
 def ohlc(case: Case) -> Outcome:
     """High not below low; open and close between them. A little beyond is told and kept."""
     o, h, low, c = case.prices
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
         scale = np.maximum(np.abs(h), np.abs(low))
         upside_down = h < low - ROUNDING * scale
         excess = np.maximum(np.maximum(np.maximum(o, c) - h, low - np.minimum(o, c)), 0.0) / scale
@@ -173,7 +173,7 @@ def scale(case: Case) -> Outcome:
     n = len(places)
     one, two = np.arange(n) - 1, np.arange(n) + 1
     one[0], two[-1] = 2, n - 3  # at an end, the two nearest on its one side
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(all="ignore"):
         ratios = np.array([p / p[:, one], p / p[:, two]])
         odd = ((ratios > JUMP).all(axis=0) | (ratios < 1 / JUMP).all(axis=0)).any(axis=0)
     if not odd.any():

@@ -49,7 +49,10 @@ def assemble(answer: Answer, request: BarRequest) -> Rows:
     first[1:] = stamps[order[1:]] != stamps[order[:-1]]
     leader = order[first][np.cumsum(first) - 1] if len(order) else order
     same = np.array([_equal(table[:, a], table[:, b]) for a, b in zip(order[~first], leader[~first], strict=True)], dtype=bool)
-    rejects = [*_rejects(answer, np.flatnonzero(~answer.real), "stamp"), *_rejects(answer, np.flatnonzero(inside & spoilt & ~empty), "values")]
+    rejects = [
+        *_rejects(answer, np.flatnonzero(~answer.real), "stamp"),
+        *_rejects(answer, np.flatnonzero(inside & spoilt & ~empty), "values"),
+    ]
     delivery = Delivery(
         rows=len(stamps),
         rejected=tuple(rejects),

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from mdagent.market import Interval
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from mdagent.market import BarRequest
 
 _DAY = timedelta(days=1)
@@ -50,7 +50,7 @@ def _midnight_from(instant: datetime) -> datetime:
 def period_of(days: np.ndarray, interval: Interval) -> np.ndarray:
     """Session dates (datetime64[D]) -> stamps of the bars they belong to (datetime64[us]): the date, its Monday, its 1st."""
     if interval is Interval.W1:
-        days = days - (days.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
+        days = days - (days.astype("int64") + 3) % 7  # 1970-01-01 was a Thursday
     elif interval is Interval.MO1:
         days = days.astype("datetime64[M]").astype("datetime64[D]")
     return days.astype("datetime64[us]")

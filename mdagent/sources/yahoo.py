@@ -8,26 +8,22 @@ session is a snapshot off the grid. Facts as seen in answers of 2021-2025; Yahoo
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as percent
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-import httpx
-import numpy as np
 
 from mdagent.errors import UsageError
 from mdagent.guard.outcome import HTTP_OK, ConversationFailed, Failure, FailureKind, kind_of_status
-from mdagent.market import COLUMNS, Adjustment, BarSet, CorporateAction, Instrument, Interval, Listing, Quote, Symbol, parse_instant
+from mdagent.market import Adjustment, BarSet, Interval, Listing, Quote, Symbol
 from mdagent.sources.base import Depth, Quota, SourceSpec
 from mdagent.sources.body import failed, read_json
-from mdagent.sources.columns import Column, numbers
-from mdagent.sources.rows import Answer, assemble
-from mdagent.sources.windows import first_period, last_instant, period_of, windows
+from mdagent.sources.fields import number, text
+from mdagent.sources.windows import first_period, last_instant, windows
 from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
+    import httpx
+
     from mdagent.market import BarRequest
     from mdagent.sources.base import Conversation
 
@@ -35,7 +31,6 @@ HOSTS = ("query1.finance.yahoo.com", "query2.finance.yahoo.com")
 # A library's own User-Agent is refused at times; this one is a setting.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 SPELLED = {Interval.W1: "1wk", Interval.MO1: "1mo"}
-READ = {"1wk": "1w", "60m": "1h"}
 _MINUTES = Depth(timedelta(days=60), timedelta(days=60))
 
 SPEC = SourceSpec(
@@ -73,10 +68,6 @@ _CODES = (  # chart.error.code and description -> kind; the first that fits
     (r"Too Many Requests", FailureKind.RATE_LIMITED),
     (r"Unprocessable|Bad Request", FailureKind.BAD_REQUEST),
 )
-_MILLISECONDS = 1e11  # epoch seconds reach this in the year 5138; epoch milliseconds passed it in 1973
-_LATEST = 4102444800  # 2100-01-01: no bar is stamped later
-_GREATEST = 2.0**53
-_ENOUGH = 3  # rows from which a spacing can be told
 
 
 def make(*, api_key: str | None = None, base_url: str | None = None, user_agent: str | None = None) -> Yahoo:
@@ -96,6 +87,8 @@ class Yahoo:
 
     def bars(self, request: BarRequest) -> Conversation[BarSet]:
         """Bars with `start <= ts < end`, a long intraday window in as many requests as Yahoo's limits need."""
+        from mdagent.sources.yahoo_chart import read_chart
+
         parts = []
         asked = windows(request, SPEC.intervals[request.interval].per_request)
         for part in asked:
@@ -113,25 +106,27 @@ class Yahoo:
 
     def quote(self, symbol: Symbol | str) -> Conversation[Quote]:
         """The price of the chart's own summary; needs no cookie and no crumb."""
+        from mdagent.sources.yahoo_chart import LATEST, chart_of, check_symbol, spell
+
         symbol = Symbol.parse(symbol)
         reply = yield self._get(f"/v8/finance/chart/{percent(spell(symbol), safe='')}", {"range": "1d", "interval": "1d"})
-        meta, _ = _result(reply)
-        _check_symbol(meta, symbol)
-        last = _number(meta, "regularMarketPrice")
+        meta, _ = chart_of(reply)
+        check_symbol(meta, symbol)
+        last = number(meta, "regularMarketPrice")
         if last is None:
             msg = f"Yahoo tells no price of {symbol}"
             raise failed(FailureKind.NO_DATA, msg)
-        told = _number(meta, "regularMarketTime")
+        told = number(meta, "regularMarketTime")
         return Quote(
             symbol,
             SPEC.name,
             last,
-            datetime.fromtimestamp(told, UTC) if told is not None and abs(told) < _LATEST else None,
-            currency=_text(meta, "currency") or None,
-            previous_close=_number(meta, "chartPreviousClose"),
-            day_high=_number(meta, "regularMarketDayHigh"),
-            day_low=_number(meta, "regularMarketDayLow"),
-            volume=_number(meta, "regularMarketVolume"),
+            datetime.fromtimestamp(told, UTC) if told is not None and abs(told) < LATEST else None,
+            currency=text(meta, "currency") or None,
+            previous_close=number(meta, "chartPreviousClose"),
+            day_high=number(meta, "regularMarketDayHigh"),
+            day_low=number(meta, "regularMarketDayLow"),
+            volume=number(meta, "regularMarketVolume"),
         )
 
     def search(self, words: str) -> Conversation[list[Listing]]:
@@ -165,8 +160,12 @@ class Yahoo:
         return Failure(kind, one_line(f"HTTP {reply.status_code}: {words}"), reply.status_code)
 
     def _chart(self, request: BarRequest) -> httpx.Request:
+        from mdagent.sources.yahoo_chart import spell
+
         start = first_period(request)
-        if request.symbol.mic != "XNYS":  # east of Greenwich a session's stamp lies on the day before its date
+        if (
+            not request.interval.intraday and request.symbol.mic != "XNYS"
+        ):  # east of Greenwich a session is stamped on the day before its date
             start -= timedelta(hours=14)
         return self._get(
             f"/v8/finance/chart/{percent(spell(request.symbol), safe='')}",
@@ -180,246 +179,18 @@ class Yahoo:
         )
 
     def _get(self, path: str, params: dict[str, str]) -> httpx.Request:
+        import httpx  # here, so that the facts of a source can be read without it
+
         return httpx.Request("GET", self._base + path, params=params, headers=self._headers)
-
-
-def spell(symbol: Symbol) -> str:
-    """Yahoo's spelling: `BRK.B` is BRK-B, `EUR/USD` EURUSD=X; a suffix of an exchange stays."""
-    ticker = symbol.ticker
-    if symbol.kind == "fx" and "/" in ticker:
-        return ticker.replace("/", "") + "=X"
-    if symbol.kind == "crypto" and "/" in ticker:
-        return ticker.replace("/", "-")
-    return ticker.replace(".", "-") if symbol.mic == "XNYS" else ticker
-
-
-def read_chart(reply: httpx.Response, request: BarRequest) -> BarSet:
-    """The bars of a chart answer that lie in the window. Raises ConversationFailed: SCHEMA, MISMATCH, MALFORMED."""
-    meta, result = _result(reply)
-    named = _check_symbol(meta, request.symbol)
-    currency = _text(meta, "currency")
-    allowed = request.symbol.currencies
-    if currency and allowed and currency not in allowed:
-        msg = f"{request.symbol} is quoted in {'/'.join(allowed)}, the answer is in {one_line(currency, 12)}"
-        raise failed(FailureKind.MISMATCH, msg)
-    told = meta.get("dataGranularity")
-    if told is not None and READ.get(str(told), told) != request.interval.value:
-        msg = f"{request.interval} bars were asked for, the answer has {one_line(str(told), 12)} bars"
-        raise failed(FailureKind.MISMATCH, msg)
-    zone = _zone(meta)
-    answer, adjusted = _answer(result, meta, request, zone)
-    rows = assemble(replace(answer, named=named), request)
-    return BarSet(
-        request.symbol,
-        request.interval,
-        SPEC.name,
-        Adjustment.ALL if adjusted else Adjustment.SPLITS,
-        currency or None,
-        rows.ts,
-        *rows.table,
-        complete_until=_complete_until(meta, rows.ts, request.interval, zone),
-        actions=_actions(result.get("events"), zone, request),
-        instrument=_instrument(meta, request.symbol, currency),
-        delivery=rows.delivery,
-    )
-
-
-def _result(reply: httpx.Response) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`meta` and the one result of a chart answer."""
-    body = read_json(reply)
-    try:
-        result = body["chart"]["result"][0]
-        meta = result["meta"]
-        if isinstance(meta, dict) and isinstance(result["indicators"]["quote"][0], dict):
-            return meta, result
-    except (KeyError, IndexError, TypeError):
-        pass
-    msg = "the answer is JSON, but no Yahoo chart"
-    raise failed(FailureKind.SCHEMA, msg, reply.status_code)
-
-
-def _check_symbol(meta: dict[str, Any], symbol: Symbol) -> bool:
-    """Does the body name the symbol asked for? False where it names none; MISMATCH where it names another."""
-    told = meta.get("symbol")
-    if told is None:
-        return False
-    if str(told).upper() != spell(symbol):
-        msg = f"{symbol} was asked for, the answer is about {one_line(str(told), 32)}"
-        raise failed(FailureKind.MISMATCH, msg)
-    return True
-
-
-def _zone(meta: dict[str, Any]) -> ZoneInfo:
-    name = meta.get("exchangeTimezoneName")
-    try:
-        return ZoneInfo(str(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        msg = f"the answer names the time zone {ascii(one_line(str(name), 40))}, which does not exist"
-        raise failed(FailureKind.SCHEMA, msg) from None
-
-
-def _answer(result: dict[str, Any], meta: dict[str, Any], request: BarRequest, zone: ZoneInfo) -> tuple[Answer, bool]:
-    """The rows of the body, without a live last row; and whether they are adjusted for dividends too."""
-    cells = result.get("timestamp") or []
-    quote = result["indicators"]["quote"][0]
-    if not cells:
-        if any(quote.get(name) for name in COLUMNS):
-            msg = "the answer has prices without time stamps"
-            raise failed(FailureKind.SCHEMA, msg)
-        nothing = numbers("time", [], 0)
-        return Answer(np.array([], dtype="datetime64[us]"), np.array([], dtype=bool), (nothing,) * 5), False
-    told = numbers("time", cells, len(cells))
-    seconds, real = _seconds(told, meta, request)
-    columns = [numbers(name, quote.get(name), len(cells)) for name in COLUMNS[:4]]
-    columns.append(numbers("volume", quote.get("volume", [None] * len(cells)), len(cells)))
-    stamps = _stamps(seconds, request.interval, zone)
-    adjusted = request.adjustment is Adjustment.ALL and _adjust(result, columns)
-    snapshot = _snapshot(seconds, stamps, request.interval)
-    _check_spacing(seconds[: len(seconds) - snapshot], stamps, request.interval)
-    keep = slice(0, len(cells) - snapshot)
-    kept = tuple(Column(*(part[keep] for part in c)) for c in columns)
-    return Answer(stamps[keep], real[keep], kept, snapshot=bool(snapshot)), adjusted
-
-
-def _seconds(told: Column, meta: dict[str, Any], request: BarRequest) -> tuple[np.ndarray, np.ndarray]:
-    """Epoch seconds, and which of them are a time that a bar can have. Milliseconds are refused, never divided."""
-    seconds = told.values
-    with np.errstate(invalid="ignore"):
-        if ((seconds > _MILLISECONDS) & (seconds < 1000 * _LATEST)).any():
-            msg = "the answer's time stamps are milliseconds; Yahoo's are seconds"
-            raise failed(FailureKind.SCHEMA, msg)
-        first = _number(meta, "firstTradeDate")
-        since = min(request.start.timestamp(), first if first is not None else np.inf, 1e9) if first is None or first < 0 else 1.0
-        real = ~(told.null | told.bad) & (seconds < _LATEST) & (seconds >= since)
-    return np.where(real, seconds, 0.0).astype(np.int64), real
-
-
-def _stamps(seconds: np.ndarray, interval: Interval, zone: ZoneInfo) -> np.ndarray:
-    if interval.intraday:
-        return seconds.astype("datetime64[s]").astype("datetime64[us]")
-    days = np.array([datetime.fromtimestamp(t, zone).date() for t in seconds.tolist()], dtype="datetime64[D]")
-    return period_of(days, interval)
-
-
-def _snapshot(seconds: np.ndarray, stamps: np.ndarray, interval: Interval) -> bool:
-    """Is the last row the live price of the period before it, or (intraday) off the whole minute?"""
-    if not interval.intraday:
-        return len(stamps) > 1 and bool(stamps[-1] == stamps[-2]) and bool(seconds[-1] > seconds[-2])
-    if seconds[-1] % 60:
-        return True
-    return len(seconds) > 1 and bool(0 < seconds[-1] - seconds[-2] < interval.seconds)
-
-
-def _check_spacing(seconds: np.ndarray, stamps: np.ndarray, interval: Interval) -> None:
-    """Yahoo answers another interval at times, whatever `dataGranularity` says (30m asked, hours come)."""
-    if len(seconds) < _ENOUGH:
-        return
-    if interval.intraday:
-        gaps = np.diff(np.sort(seconds))
-        wrong = bool((gaps[gaps > 0] >= 2 * interval.seconds).all()) and bool((gaps == 2 * interval.seconds).sum() >= _ENOUGH - 1)
-    else:
-        wrong = len(np.unique(stamps)) <= len(seconds) // 2
-    if wrong:
-        msg = f"{interval} bars were asked for, the rows of the answer lie {np.median(np.diff(np.sort(seconds))):.0f} s apart"
-        raise failed(FailureKind.MISMATCH, msg)
-
-
-def _adjust(result: dict[str, Any], columns: list[Column]) -> bool:
-    """Scale the four prices in place of their split-adjusted ones by adjclose / close; False where the body has no adjclose."""
-    series = result["indicators"].get("adjclose")
-    cells = series[0].get("adjclose") if isinstance(series, list) and series and isinstance(series[0], dict) else None
-    if cells is None:
-        return False
-    close = columns[3]
-    adjusted = numbers("adjclose", cells, len(close.values))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        factor = adjusted.values / close.values
-    for i, column in enumerate(columns[:4]):
-        lost = ~np.isfinite(factor) & ~column.null
-        columns[i] = Column(column.values * factor, column.null, column.bad | lost)
-    return True
-
-
-def _complete_until(meta: dict[str, Any], ts: np.ndarray, interval: Interval, zone: ZoneInfo) -> datetime | None:
-    """The stamp of the last bar where the answer itself shows that its period was still open, else None."""
-    told = _number(meta, "regularMarketTime")
-    if not len(ts) or told is None or abs(told) > _LATEST:
-        return None
-    last = ts[-1].item().replace(tzinfo=UTC)
-    now = datetime.fromtimestamp(told, UTC)
-    if interval.intraday:
-        return last if now < last + timedelta(seconds=interval.seconds) and _open(meta, told) else None
-    today = period_of(np.array([now.astimezone(zone).date()], dtype="datetime64[D]"), interval)[0]
-    if ts[-1] != today:
-        return None
-    return last if interval is not Interval.D1 or _open(meta, told) else None
-
-
-def _open(meta: dict[str, Any], now: float) -> bool:
-    periods = meta.get("currentTradingPeriod")
-    regular = periods.get("regular") if isinstance(periods, dict) else None
-    if not isinstance(regular, dict):
-        return False
-    start, end = _number(regular, "start"), _number(regular, "end")
-    return start is not None and end is not None and start <= now < end
-
-
-def _actions(events: object, zone: ZoneInfo, request: BarRequest) -> tuple[CorporateAction, ...]:
-    """The window's dividends, splits and capital gains by ex-date in the exchange's zone (the event's own date, not its key)."""
-    made = []
-    for group, kind in (("dividends", "dividend"), ("splits", "split"), ("capitalGains", "capital_gain")):
-        entries = events.get(group) if isinstance(events, dict) else None
-        for entry in entries.values() if isinstance(entries, dict) else ():
-            made.append(_action(entry, kind, zone))
-    inside = [a for a in made if request.start <= parse_instant(a.date) < request.end]
-    return tuple(sorted(inside, key=lambda a: (a.date, a.kind)))
-
-
-def _action(entry: object, kind: str, zone: ZoneInfo) -> CorporateAction:
-    fields = entry if isinstance(entry, dict) else {}
-    when, value = _number(fields, "date"), _number(fields, "amount")
-    if kind == "split":
-        new, old = _number(fields, "numerator"), _number(fields, "denominator")
-        value = new / old if new and old else None
-    if when is None or value is None or abs(when) > _LATEST or value <= 0 and kind == "split":
-        msg = f"a {kind} of the answer has no date or no value"
-        raise failed(FailureKind.SCHEMA, msg)
-    return CorporateAction(cast("Any", kind), datetime.fromtimestamp(when, zone).date(), value)
-
-
-def _instrument(meta: dict[str, Any], symbol: Symbol, currency: str) -> Instrument:
-    first = _number(meta, "firstTradeDate")
-    return Instrument(
-        symbol,
-        SPEC.name,
-        name=_text(meta, "longName") or _text(meta, "shortName"),
-        exchange=_text(meta, "exchangeName"),
-        zone=_text(meta, "exchangeTimezoneName"),
-        currency=currency,
-        kind=_text(meta, "instrumentType"),
-        first_trade=datetime.fromtimestamp(first, UTC).date() if first is not None and abs(first) < _LATEST else None,
-    )
 
 
 def _listing(hit: dict[str, Any]) -> Listing | None:
     try:
-        symbol = Symbol.parse(_text(hit, "symbol"))
+        symbol = Symbol.parse(text(hit, "symbol"))
     except UsageError:  # a spelling that could never be asked for
         return None
-    name = _text(hit, "longname") or _text(hit, "shortname")
-    return Listing(symbol, name, _text(hit, "exchDisp") or _text(hit, "exchange"), _text(hit, "quoteType"), SPEC.name)
-
-
-def _number(fields: dict[str, Any], name: str) -> float | None:
-    value = fields.get(name)
-    if type(value) not in (int, float) or not abs(value) < _GREATEST:
-        return None
-    return float(value)
-
-
-def _text(fields: dict[str, Any], name: str) -> str:
-    value = fields.get(name)
-    return value[:4096] if isinstance(value, str) else ""
+    name = text(hit, "longname") or text(hit, "shortname")
+    return Listing(symbol, name, text(hit, "exchDisp") or text(hit, "exchange"), text(hit, "quoteType"), SPEC.name)
 
 
 def _told_error(reply: httpx.Response) -> str | None:
@@ -432,7 +203,7 @@ def _told_error(reply: httpx.Response) -> str | None:
         part = body.get(root) if isinstance(body, dict) else None
         error = part.get("error") if isinstance(part, dict) else None
         if isinstance(error, dict):
-            return f"{_text(error, 'code')}: {_text(error, 'description')}"
+            return f"{text(error, 'code')}: {text(error, 'description')}"
         if isinstance(error, str) and error:
             return error
     return None

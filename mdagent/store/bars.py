@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from mdagent.clock import Clock
 
-_SEALED = {
+_SEALED: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "enable_external_access": "false",
@@ -152,9 +152,16 @@ def _telling(path: Path) -> Iterator[None]:
 def _translate(path: Path, text: str) -> StoreError:
     first = text.splitlines()[0][:300] if text else "unknown"
     if "No space left" in text or "Disk quota" in text or "out of disk" in text.lower():
-        return StoreFull(f"the store {path} could not be written: no space left", "free some space, then run the same command again; nothing was lost")
+        return StoreFull(
+            f"the store {path} could not be written: no space left", "free some space, then run the same command again; nothing was lost"
+        )
     if "Read-only file system" in text or "Permission denied" in text:
-        return StoreFull(f"the store {path} could not be written: it is read-only", "reads still work; make the place writable, or use --store FILE")
+        return StoreFull(
+            f"the store {path} could not be written: it is read-only", "reads still work; make the place writable, or use --store FILE"
+        )
     if "lock on file" in text:
-        return StoreBusy(f"the store {path} is held by a program that does not know mdagent's lock", "close that program, then run the same command again")
+        return StoreBusy(
+            f"the store {path} is held by a program that does not know mdagent's lock",
+            "close that program, then run the same command again",
+        )
     return StoreDamaged(f"the store {path} cannot be read: {first}", "run mdagent doctor; the file was left as it is")

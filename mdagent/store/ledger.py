@@ -7,6 +7,7 @@ inside it. Stored times are epoch microseconds, UTC.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -16,9 +17,8 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
-from mdagent.errors import StoreBusy, StoreDamaged, StoreError, StoreFull
+from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull
 from mdagent.guard.limits import Grant, Refusal, Usage, admit, oldest_needed
-from mdagent.store.lock import unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -91,7 +91,10 @@ def open_ledger(path: Path, clock: Clock) -> Ledger:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise unwritable(path, error) from error
+        msg = f"the ledger {path} cannot be written: {error.strerror}"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreFull(msg, "free some space, then run the same command again") from error
+        raise ConfigError(msg, "set MDAGENT_HOME to a folder you may write") from error
     return Ledger(path, clock)
 
 
@@ -227,6 +230,11 @@ class Ledger:
         """This source does not know this symbol; not to be asked again before `until`."""
         with self._deciding():
             self._db.execute("INSERT OR REPLACE INTO unknown_symbols VALUES (?,?,?,?)", (source, symbol, _us(until), reason))
+
+    def forget_unknown(self, source: str, symbol: str) -> None:
+        """This source knows the symbol after all."""
+        with self._deciding():
+            self._db.execute("DELETE FROM unknown_symbols WHERE source = ? AND symbol = ?", (source, symbol))
 
     def unknown(self, source: str, symbol: str) -> tuple[datetime, str] | None:
         """Until when, and why, a symbol is held to be unknown at a source."""

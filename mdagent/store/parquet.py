@@ -23,7 +23,14 @@ def write(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], path: Path) -
     for name, column in zip(columns, zip(*rows, strict=True) if rows else [()] * len(columns), strict=True):
         kinds = {type(v) for v in column} - {type(None)}
         if name == "ts":
-            stamps = [v if isinstance(v, datetime) else datetime.fromisoformat(v).astimezone(UTC).replace(tzinfo=None) if "T" in v else datetime.fromisoformat(v) for v in column]
+            stamps = [
+                v
+                if isinstance(v, datetime)
+                else datetime.fromisoformat(v).astimezone(UTC).replace(tzinfo=None)
+                if "T" in v
+                else datetime.fromisoformat(v)
+                for v in column
+            ]
             made[name] = np.array(stamps, dtype="datetime64[us]")
         elif kinds == {bool}:
             made[name] = np.array(column, dtype=bool)

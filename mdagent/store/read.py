@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 STORED = ("symbol", "interval", "ts", "open", "high", "low", "close", "volume", "source", "adjustment", "currency", "score", "provisional")
 
 
+Literal = str | int | date | datetime
 MARGIN = timedelta(days=40)  # a month's bar reaches this far beyond the window
 
 
@@ -51,6 +52,22 @@ def naive(instant: datetime) -> datetime:
     return instant.astimezone(UTC).replace(tzinfo=None)
 
 
+def literal(word: Literal) -> str:
+    """A value as SQL text. A text keeps every character: only its quotes are doubled."""
+    if isinstance(word, datetime):
+        return f"TIMESTAMP '{word.isoformat(sep=' ')}'"
+    if isinstance(word, date):
+        return f"DATE '{word}'"
+    if isinstance(word, int):
+        return str(word)
+    return "'" + word.replace("\0", "").replace("'", "''") + "'"
+
+
+def key_of(request: BarRequest, source: str) -> list[str]:
+    """The words of `KEY`."""
+    return [request.symbol.ticker, request.interval.value, source, request.adjustment.value]
+
+
 def aware(stored: datetime) -> datetime:
     """A stored TIMESTAMP as an aware UTC instant."""
     return stored.replace(tzinfo=UTC)
@@ -62,24 +79,33 @@ class Reader:
     def __init__(self, db: DuckDBPyConnection) -> None:
         self._db = db
 
+    def _ask(self, sql: str, words: Sequence[Literal]) -> DuckDBPyConnection:
+        """Run a statement with its `?` written out: given any parameter at all, DuckDB loads numpy and pandas, which would
+        cost a cached read more than everything else it does."""
+        pieces = sql.split("?")
+        if len(pieces) != len(words) + 1:
+            msg = f"{len(words)} words for {len(pieces) - 1} places"
+            raise ValueError(msg)
+        return self._db.execute("".join(p + literal(w) for p, w in zip(pieces, words, strict=False)) + pieces[-1])
+
     def coverage(self, request: BarRequest, source: str) -> list[Span]:
         """The spans that overlap the window, in order."""
-        rows = self._db.execute(
+        rows = self._ask(
             "SELECT start_ts, end_ts, reason, expires FROM coverage WHERE symbol = ? AND interval = ? AND source = ? AND adjustment = ?"
             " AND end_ts > ? AND start_ts < ? ORDER BY start_ts",
-            [request.symbol.ticker, request.interval, source, request.adjustment, naive(request.start), naive(request.end)],
+            [*key_of(request, source), naive(request.start), naive(request.end)],
         ).fetchall()
         return [Span(aware(a), aware(b), r, aware(e) if e else None) for a, b, r, e in rows]
 
     def sessions(self, calendar: str, start: date, end: date) -> tuple[Session, ...] | None:
         """The materialised sessions with start <= day < end, and those of a month around; None where the calendar is not built
         that far."""
-        built = self._db.execute(
+        built = self._ask(
             "SELECT 1 FROM calendars WHERE calendar = ? AND start_day <= ? AND end_day >= ?", [calendar, start, end]
         ).fetchone()
         if not built:
             return None
-        rows = self._db.execute(
+        rows = self._ask(
             "SELECT day, opens, closes, break_start, break_end FROM sessions WHERE calendar = ? AND day >= ? AND day < ? ORDER BY day",
             [calendar, start - MARGIN, end + MARGIN],
         ).fetchall()
@@ -87,7 +113,7 @@ class Reader:
 
     def calendar_version(self, calendar: str) -> str | None:
         """The version a calendar was materialised from."""
-        row = self._db.execute("SELECT version FROM calendars WHERE calendar = ?", [calendar]).fetchone()
+        row = self._ask("SELECT version FROM calendars WHERE calendar = ?", [calendar]).fetchone()
         return str(row[0]) if row else None
 
     def bars(self, requests: Sequence[BarRequest], sources: Sequence[str] = ()) -> list[tuple[object, ...]]:
@@ -95,26 +121,35 @@ class Reader:
         and best graded of `sources` (all, when empty)."""
         rows: list[tuple[object, ...]] = []
         for r in requests:
-            rows += self._db.execute(_series(sources), _series_words(r, sources)).fetchall()
+            rows += self._ask(_series(sources), _series_words(r, sources)).fetchall()
         return rows
+
+    def first_bar(self, request: BarRequest, source: str) -> datetime | None:
+        """The stamp of the first bar of this series in the store, whatever the window."""
+        row = self._ask(f"SELECT min(ts) FROM bars WHERE {KEY}", key_of(request, source)).fetchone()
+        return aware(row[0]) if row and row[0] else None
 
     def standing(self, request: BarRequest, source: str) -> Standing:
         """Counts over the window, and the grade of the last fetch that overlaps it."""
-        key = [request.symbol.ticker, request.interval, source, request.adjustment, naive(request.start), naive(request.end)]
+        key: list[Literal] = [*key_of(request, source), naive(request.start), naive(request.end)]
         of = f"WHERE {KEY} AND ts >= ? AND ts < ?"
-        count = self._db.execute(f"SELECT count(*), count(*) FILTER (provisional) FROM bars {of}", key).fetchone() or (0, 0)
-        held = self._db.execute(  # a row without a time, or in the future, counts for the window that it came with
-            f"SELECT count(*) FROM quarantine q JOIN journal j USING (batch) WHERE {QUARANTINED}"
-            " AND (q.ts >= ? AND q.ts < ? OR (q.ts IS NULL OR q.ts >= j.end_ts) AND j.end_ts > ? AND j.start_ts < ?)",
-            [*key, *key[4:]],
-        ).fetchone() or (0,)
-        grade = self._db.execute(
-            f"SELECT letter, score, arithmetic, skipped, batch FROM grades WHERE {KEY} AND end_ts > ? AND start_ts < ? ORDER BY batch DESC LIMIT 1",
+        count = self._ask(f"SELECT count(*), count(*) FILTER (provisional) FROM bars {of}", key).fetchone() or (0, 0)
+        held = (
+            self._ask(  # a row without a time, or in the future, counts for the window that it came with
+                f"SELECT count(*) FROM quarantine q JOIN journal j USING (batch) WHERE {QUARANTINED}"
+                " AND (q.ts >= ? AND q.ts < ? OR (q.ts IS NULL OR q.ts >= j.end_ts) AND j.end_ts > ? AND j.start_ts < ?)",
+                [*key, *key[4:]],
+            ).fetchone()
+            or (0,)
+        )
+        grade = self._ask(
+            f"SELECT letter, score, arithmetic, skipped, batch FROM grades WHERE {KEY}"
+            " AND end_ts > ? AND start_ts < ? ORDER BY batch DESC LIMIT 1",
             key,
         ).fetchone()
         if not grade:
             return Standing(count[0], count[1], held[0], None, None, "", (), "")
-        found = self._db.execute('SELECT severity, "check", message FROM findings WHERE batch = ?', [grade[4]]).fetchall()
+        found = self._ask('SELECT severity, "check", message FROM findings WHERE batch = ?', [grade[4]]).fetchall()
         return Standing(count[0], count[1], held[0], grade[0], grade[1], grade[2], tuple((a, b, c) for a, b, c in found), grade[3])
 
     def symbols(self) -> list[str]:
@@ -123,9 +158,7 @@ class Reader:
 
     def exchange_of(self, symbol: str) -> tuple[str, str, str] | None:
         """Exchange, zone and kind of a symbol, as a source told them last."""
-        row = self._db.execute(
-            "SELECT exchange, zone, kind FROM instruments WHERE symbol = ? ORDER BY seen_at DESC LIMIT 1", [symbol]
-        ).fetchone()
+        row = self._ask("SELECT exchange, zone, kind FROM instruments WHERE symbol = ? ORDER BY seen_at DESC LIMIT 1", [symbol]).fetchone()
         return (row[0], row[1], row[2]) if row else None
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[object, ...]], str]:
@@ -143,7 +176,8 @@ class Reader:
     def duplicates(self) -> int:
         """Rows beyond the first of their key: 0 in a sound store."""
         row = self._db.execute(
-            "SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) n FROM bars GROUP BY symbol, interval, ts, source, adjustment HAVING n > 1)"
+            "SELECT coalesce(sum(n - 1), 0) FROM"
+            " (SELECT count(*) n FROM bars GROUP BY symbol, interval, ts, source, adjustment HAVING n > 1)"
         ).fetchone()
         return int(row[0]) if row else 0
 
@@ -164,6 +198,6 @@ def _series(sources: Sequence[str]) -> str:
     )
 
 
-def _series_words(request: BarRequest, sources: Sequence[str]) -> list[object]:
-    window = [naive(request.start), naive(request.end)]
-    return [request.symbol.ticker, request.interval, request.adjustment, *window, *sources]
+def _series_words(request: BarRequest, sources: Sequence[str]) -> list[Literal]:
+    window: list[Literal] = [naive(request.start), naive(request.end)]
+    return [request.symbol.ticker, request.interval.value, request.adjustment.value, *window, *sources]

@@ -6,20 +6,24 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
-from mdagent.store.read import Reader, Span, naive
+from mdagent.store.read import Reader, Span, key_of, naive
 from mdagent.store.schema import KEY
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     import numpy as np
+
     from mdagent.market import BarRequest, BarSet
     from mdagent.quality.finding import Finding, Verdict
     from mdagent.quality.grade import Grade
     from mdagent.sessions import SessionTable
 
 # Prices come as float32 and adjusted series wobble in the last place from one fetch to the next: that is no revision.
-_SAME = " AND ".join(f"abs(o.{c} - n.{c}) <= 1e-6 * abs(o.{c})" for c in ("open", "high", "low", "close")) + " AND o.volume IS NOT DISTINCT FROM n.volume"
+_SAME = (
+    " AND ".join(f"abs(o.{c} - n.{c}) <= 1e-6 * abs(o.{c})" for c in ("open", "high", "low", "close"))
+    + " AND o.volume IS NOT DISTINCT FROM n.volume"
+)
 _PRICES = "open, high, low, close, volume"
 
 
@@ -58,16 +62,16 @@ class Writer(Reader):
         changed is kept in `revisions` and then replaced."""
         row = self._db.execute("SELECT nextval('batches')").fetchone()
         number = int(row[0]) if row else 0
-        key = [batch.request.symbol.ticker, batch.request.interval, batch.bars.source, batch.bars.adjustment]
+        key = key_of(batch.request, batch.bars.source)
         kept = self._keep_bars(number, key, batch)
         self._keep_quarantine(number, key, batch)
         self._keep_opinion(number, key, batch)
         self._keep_facts(number, batch)
         self.cover(number, key, batch.spans)
+        counts = (kept.inserted, kept.replaced, kept.revised, kept.quarantined, _digest(batch.bars))
         self._db.execute(
             f"INSERT INTO journal VALUES ({', '.join('?' * 15)})",
-            [number, naive(batch.at), batch.run, *key, naive(batch.request.start), naive(batch.request.end)]
-            + [len(batch.bars), kept.inserted, kept.replaced, kept.revised, kept.quarantined, _digest(batch.bars)],
+            [number, naive(batch.at), batch.run, *key, naive(batch.request.start), naive(batch.request.end), len(batch.bars), *counts],
         )
         return kept
 
@@ -102,7 +106,8 @@ class Writer(Reader):
         self._db.execute(
             "CREATE TEMP TABLE fresh AS SELECT n.*, o.rid, o.provisional AS was FROM incoming n LEFT JOIN"
             f" (SELECT rowid AS rid, ts, {_PRICES}, provisional FROM bars WHERE {KEY} AND ts BETWEEN ? AND ?) o ON o.ts = n.ts"
-            f" WHERE o.ts IS NULL OR (o.provisional AND (NOT n.provisional OR NOT ({_SAME}))) OR NOT (o.provisional OR n.provisional OR ({_SAME}))",
+            f" WHERE o.ts IS NULL OR (o.provisional AND (NOT n.provisional OR NOT ({_SAME})))"
+            f" OR NOT (o.provisional OR n.provisional OR ({_SAME}))",
             span,
         )
         told = self._db.execute(
@@ -138,7 +143,9 @@ class Writer(Reader):
         bars, at = batch.bars, naive(batch.at)
         for action in bars.actions:
             words = [bars.symbol.ticker, bars.source, action.kind, action.date]
-            known = self._db.execute("SELECT value FROM actions WHERE symbol = ? AND source = ? AND kind = ? AND date = ?", words).fetchall()
+            known = self._db.execute(
+                "SELECT value FROM actions WHERE symbol = ? AND source = ? AND kind = ? AND date = ?", words
+            ).fetchall()
             if (action.value,) not in known:
                 self._db.execute("INSERT INTO actions VALUES (?,?,?,?,?,?,?,?)", [*words, action.value, bars.currency, at, number])
         told = bars.instrument
@@ -152,7 +159,9 @@ class Writer(Reader):
         if not spans:
             return
         rows = self._db.execute(f"SELECT start_ts, end_ts, reason, expires FROM coverage WHERE {KEY}", key).fetchall()
-        merged = merge([Span(*r) for r in rows], [Span(naive(s.start), naive(s.end), s.reason, s.expires and naive(s.expires)) for s in spans])
+        merged = merge(
+            [Span(*r) for r in rows], [Span(naive(s.start), naive(s.end), s.reason, s.expires and naive(s.expires)) for s in spans]
+        )
         self._db.execute(f"DELETE FROM coverage WHERE {KEY}", key)
         self._db.executemany("INSERT INTO coverage VALUES (?,?,?,?,?,?,?,?,?)", [[*key, *s, number] for s in merged])
 
@@ -211,7 +220,7 @@ def _columns(batch: Batch) -> dict[str, np.ndarray]:
     made: dict[str, np.ndarray] = {"ts": bars.ts, **{n: getattr(bars, n) for n in ("open", "high", "low", "close")}}
     for name in ("volume", "vwap", "trades"):
         column = getattr(bars, name)
-        made[name] = np.ma.masked_invalid(column) if column is not None else np.ma.masked_all(len(bars), dtype=np.float64)
+        made[name] = np.ma.masked_invalid(column) if column is not None else np.ma.masked_invalid(np.full(len(bars), np.nan))
     made["provisional"] = batch.provisional
     made["score"] = batch.scores
     return made
@@ -220,7 +229,7 @@ def _columns(batch: Batch) -> dict[str, np.ndarray]:
 def _finding(number: int, key: list[str], finding: Finding) -> list[object]:
     told = [None if v is None else str(v) for v in (finding.value, finding.expected)]
     span = [naive(finding.start) if finding.start else None, naive(finding.end) if finding.end else None]
-    return [number, key[0], key[1], key[2], finding.check, finding.severity, *span, finding.count, *told, finding.message]
+    return [number, key[0], key[1], key[2], finding.check, finding.severity.value, *span, finding.count, *told, finding.message]
 
 
 def _digest(bars: BarSet) -> str:

@@ -70,7 +70,13 @@ class Wire:
         if self.world == "sandbox":
             from mdagent.wire.sandbox import SandboxTransport
 
-            return SandboxTransport(self._clock)
+            inside = SandboxTransport(self._clock)
+            if not self._options.loopback:
+                return inside
+            from mdagent.wire.fork import Fork
+            from mdagent.wire.live import LiveTransport
+
+            return Fork(self._options.loopback, LiveTransport(self._options), inside)
         if self.world == "replay" and self._options.replay is not None:
             from mdagent.wire.replay import ReplayTransport
 

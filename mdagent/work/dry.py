@@ -24,7 +24,12 @@ def dry_line(wish: Wish, store: BarStore, sessions: Callable[[BarRequest], Seque
     request = wish.request
     if not wish.sources:
         words = "; ".join(f"{c.source}: {', '.join(c.reasons)}" for c in wish.considered) or "no source is enabled"
-        return Line(request, None, failure=Failure(FailureKind.BAD_REQUEST, f"no source can serve {request.symbol}: {words}"), considered=wish.considered)
+        return Line(
+            request,
+            None,
+            failure=Failure(FailureKind.BAD_REQUEST, f"no source can serve {request.symbol}: {words}"),
+            considered=wish.considered,
+        )
     spec = wish.sources[0].spec
     spans, bars = [], 0
     if store.exists() and not wish.refresh:
@@ -34,4 +39,6 @@ def dry_line(wish: Wish, store: BarStore, sessions: Callable[[BarRequest], Seque
     due = joined(gaps(request, open_stretches(request, spans, now), sessions(request), now), longest)
     asked = sum(len(windows(w, longest)) for w in due)
     told = tuple(f"would ask {spec.name} for {w.start:%Y-%m-%d %H:%M} to {w.end:%Y-%m-%d %H:%M}" for w in due) or ("the store has it",)
-    return Line(request, spec.name, requests=asked, bars=bars, considered=(*wish.considered, Considered(spec.name, chosen=True, reasons=told)))
+    return Line(
+        request, spec.name, requests=asked, bars=bars, considered=(*wish.considered, Considered(spec.name, chosen=True, reasons=told))
+    )

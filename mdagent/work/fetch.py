@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.quality.checks import judge
 from mdagent.quality.grade import arithmetic, bar_scores, grade
+from mdagent.store.read import key_of
 from mdagent.store.write import Batch
 from mdagent.work.gate import Call
 from mdagent.work.report import Considered, Line
-from mdagent.work.spans import first_pending, gaps, joined, nothing, open_stretches, settle
+from mdagent.work.spans import BEGINNING, first_pending, gaps, joined, nothing, open_stretches, settle
 from mdagent.work.standing import line_of
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mdagent.clock import Clock
-    from mdagent.market import BarRequest, BarSet
+    from mdagent.market import Adjustment, BarRequest, BarSet
     from mdagent.sessions import Session
     from mdagent.sources.base import Source
     from mdagent.store.bars import BarStore
@@ -76,7 +77,7 @@ async def fetch(wish: Wish, tools: Tools) -> Line:
     return Line(wish.request, None, failure=failure, considered=tuple(considered), notes=wish.notes)
 
 
-def _basis(source: Source, request: BarRequest) -> str:
+def _basis(source: Source, request: BarRequest) -> Adjustment:
     """The adjustment that the answer will be filed under."""
     return request.adjustment if request.adjustment in source.spec.delivers else source.spec.delivers[0]
 
@@ -87,24 +88,29 @@ async def _from(source: Source, wish: Wish, tools: Tools) -> Line:
     known = None if wish.refresh else tools.ledger.unknown(name, request.symbol.ticker)
     if known:
         told = f"{name} does not know {request.symbol} (asked before; it is asked again from {known[0]:%Y-%m-%d %H:%M}Z, or with --refresh)"
-        return Line(request, name, failure=Failure(FailureKind.UNKNOWN_SYMBOL, told), notes=wish.notes)
+        return _standing(wish, name, 0, Failure(FailureKind.UNKNOWN_SYMBOL, told), tools)
     sessions = tools.sessions(request)
     due, notes = _within_depth(source, request, tools, _due(wish, name, sessions, tools))
-    if due is None:
-        return Line(request, name, failure=Failure(FailureKind.NO_DATA, notes[0]), notes=wish.notes)
     sent, failure = 0, None
+    lacking = Failure(FailureKind.NO_DATA, notes[0]) if notes else None
     call = Call("bars", request.symbol.ticker, tools.clock.monotonic() + (request.deadline or tools.deadline))
     for window in due:
         result = await tools.gate.converse(source, lambda window=window: source.bars(window), call)  # type: ignore[misc]
         sent += sum(a.sent for a in result.attempts)
         failure = result.failure
         if result.value is not None:
+            if wish.refresh:
+                tools.ledger.forget_unknown(name, request.symbol.ticker)
             failure = _keep(source, window, replace(result.value, fetched_at=now), sessions, tools)
         if failure is not None and failure.kind is FailureKind.NO_DATA:
             _remember_nothing(source, window, tools, now)
+            lacking, failure = failure, None  # the other windows may have some
         if failure is not None:
             break
-    return _standing(replace(wish, notes=(*wish.notes, *notes)), name, sent, failure, tools)
+    line = _standing(replace(wish, notes=(*wish.notes, *notes)), name, sent, failure, tools)
+    if not line.bars and failure is None and lacking is not None:
+        return replace(line, failure=lacking)
+    return replace(line, cut=bool(notes) and request.start > BEGINNING)
 
 
 def _due(wish: Wish, name: str, sessions: Sequence[Session] | None, tools: Tools) -> list[BarRequest]:
@@ -117,8 +123,10 @@ def _due(wish: Wish, name: str, sessions: Sequence[Session] | None, tools: Tools
     return gaps(wish.request, open_stretches(wish.request, spans, now), sessions, now)
 
 
-def _within_depth(source: Source, request: BarRequest, tools: Tools, due: list[BarRequest]) -> tuple[list[BarRequest] | None, tuple[str, ...]]:
-    """The windows cut to what the source keeps, joined into as few requests as it allows; None where nothing is left of them."""
+def _within_depth(
+    source: Source, request: BarRequest, tools: Tools, due: list[BarRequest]
+) -> tuple[list[BarRequest], tuple[str, ...]]:
+    """The windows cut to what the source keeps, joined into as few requests as it allows; and a word where something was cut off."""
     depth = source.spec.intervals[request.interval]
     whole = joined(due, depth.per_request or None) if depth.history else joined(due, None)
     if depth.history is None or not tools.bounded_depth:
@@ -128,7 +136,7 @@ def _within_depth(source: Source, request: BarRequest, tools: Tools, due: list[B
     if all(w.start >= oldest for w in whole):
         return cut, ()
     told = f"{source.spec.name} keeps {request.interval} bars for {depth.history.days} days; before {oldest:%Y-%m-%d} it has none"
-    return cut or None, (told,)
+    return cut, (told,)
 
 
 def _keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[Session] | None, tools: Tools) -> Failure | None:
@@ -137,7 +145,9 @@ def _keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[S
     verdict = judge(bars, window, sessions, now, delay)
     if verdict.refused:
         bad, told = len(verdict.quarantine), verdict.quarantine[0]
-        return Failure(FailureKind.BAD_VALUES, f"{bad} of {bars.delivery.rows} rows cannot be right (the first: {told.reason}); all were refused")
+        return Failure(
+            FailureKind.BAD_VALUES, f"{bad} of {bars.delivery.rows} rows cannot be right (the first: {told.reason}); all were refused"
+        )
     if not len(verdict.keep) and not verdict.quarantine:
         return Failure(FailureKind.NO_DATA, f"{source.spec.name} has no {window.interval} bars of {window.symbol} in this range")
     pending = first_pending(window, sessions, now, delay)
@@ -171,9 +181,8 @@ def _not_before(bars: BarSet, pending: datetime) -> np.ndarray:
 
 def _remember_nothing(source: Source, window: BarRequest, tools: Tools, now: datetime) -> None:
     """Write an empty answer down, so that it is not asked for again at once."""
-    key = [window.symbol.ticker, window.interval, source.spec.name, window.adjustment]
     with tools.store.writing(f"fetch {window.symbol}") as writer:
-        writer.cover(0, [str(k) for k in key], (nothing(window, now),))
+        writer.cover(0, key_of(window, source.spec.name), (nothing(window, now),))
 
 
 def _standing(wish: Wish, name: str, sent: int, failure: Failure | None, tools: Tools) -> Line:

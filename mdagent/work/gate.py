@@ -74,12 +74,12 @@ class Result(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and what came back: a reply that the conversation is to read, or a failure. `token` is its row in the ledger."""
+    """One request and what came back: a reply that the conversation is to read, or else a failure. `token` is its row in the ledger."""
 
     token: int | None
     attempt: Attempt
     reply: httpx.Response | None
-    failure: Failure | None
+    failure: Failure
     sent: bool = True
 
 
@@ -107,6 +107,7 @@ class Gate:
     run: str
     policy: Callable[[str], Policy]
     say: Callable[[str], None]
+    world: str
     _places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _sent: deque[tuple[float, bool]] = field(default_factory=deque)  # when, and was it a retry
 
@@ -133,10 +134,8 @@ class Gate:
             while True:
                 exchange = telling.known.get(_memory(request)) or await self._exchange(source, request, call, telling)
                 try:
-                    if exchange.reply is None:
-                        request = talk.throw(ConversationFailed(exchange.failure))
-                    else:
-                        request = talk.send(exchange.reply)
+                    reply = exchange.reply
+                    request = talk.throw(ConversationFailed(exchange.failure)) if reply is None else talk.send(reply)
                 except ConversationFailed as error:
                     self._settle(exchange, error.failure, telling)
                     telling.known = {k: v for k, v in telling.known.items() if v is not exchange}
@@ -195,20 +194,30 @@ class Gate:
         """The answer, or the failure that the wire, the status or the body tells."""
         policy = self.policy(source.spec.name)
         if seconds <= 0:
-            return replace(exchange, failure=Failure(FailureKind.DEADLINE, "the deadline passed before the request could be sent"), sent=False)
+            return replace(
+                exchange, failure=Failure(FailureKind.DEADLINE, "the deadline passed before the request could be sent"), sent=False
+            )
         try:
             reply = await self.wire.send(request, replace(policy.limits, total=seconds))
         except WireFailed as error:
             return replace(exchange, failure=_clean(error.failure, policy.secrets), sent=error.sent)
         attempt = replace(exchange.attempt, status=reply.status_code, size=len(reply.content))
-        failure = source.error_in(reply)
+        failure = self._impostor(reply) or source.error_in(reply)
         if failure is None:
-            return replace(exchange, attempt=attempt, reply=reply, failure=None)
+            return replace(exchange, attempt=attempt, reply=reply)
         wait = read_retry_after(reply.headers.get("retry-after"), reply.headers.get("date"), self.clock.now())
         if failure.kind is FailureKind.RATE_LIMITED and wait is None and self._first_of_the_hour(source.spec.name):
             told = f"{source.spec.name} refuses this client (HTTP 429 on its first request): blocked, not a quota that was spent"
             failure = replace(failure, detail=told)
         return replace(exchange, attempt=attempt, failure=_clean(replace(failure, retry_after=wait), policy.secrets))
+
+    def _impostor(self, reply: httpx.Response) -> Failure | None:
+        """A sandbox marks its answers, so that a base_url that leads to one cannot put synthetic bars among live ones."""
+        if self.world != "live" or "x-mdagent-world" not in reply.headers:
+            return None
+        return Failure(
+            FailureKind.MISMATCH, "the answer is synthetic: this base_url leads to a sandbox; use it with --sandbox", reply.status_code
+        )
 
     def _first_of_the_hour(self, name: str) -> bool:
         return self.ledger.sent_since(name, self.clock.now() - _HOUR) <= 1
@@ -228,8 +237,6 @@ class Gate:
     def _consequences(self, source: Source, policy: Policy, exchange: Exchange, call: Call) -> None:
         """What every process is to know of this failure: a block, an unknown symbol."""
         failure, name = exchange.failure, source.spec.name
-        if failure is None:
-            return
         if failure.kind is FailureKind.UNKNOWN_SYMBOL and call.endpoint != "search":
             self.ledger.remember_unknown(name, call.subject, self.clock.now() + _SYMBOL_MEMORY, failure.detail)
         block = self.ledger.blocked(name)

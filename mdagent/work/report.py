@@ -38,11 +38,12 @@ class Line:
     findings: tuple[str, ...] = ()
     arithmetic: tuple[str, ...] = ()
     skipped: str = ""
+    cut: bool = False  # the window reaches back further than the source keeps
 
     @property
     def partial(self) -> bool:
         """Is something missing that was asked for?"""
-        return self.quarantined > 0 or bool(self.absent)
+        return self.quarantined > 0 or bool(self.absent) or self.cut
 
 
 @dataclass(frozen=True, slots=True)

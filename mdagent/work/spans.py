@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mdagent.market import Interval
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from mdagent.quality.finding import Absence
     from mdagent.sessions import Session
 
-COMPLETE, PENDING, EMPTY, TOO_OLD = "complete", "pending", "no data", "older than the source keeps"
+BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)  # a window from here asks for all there is
+COMPLETE, PENDING, EMPTY = "complete", "pending", "no data"
 # An absence with one of these reasons is as it should be; any other one leaves the answer partial.
 BENIGN = frozenset((COMPLETE, PENDING, "not yet listed", "not traded"))
 _SHORTEST, _LONGEST = timedelta(minutes=15), timedelta(days=30)
@@ -45,12 +46,21 @@ def open_stretches(request: BarRequest, spans: Iterable[Span], now: datetime) ->
     return left
 
 
-def gaps(request: BarRequest, stretches: Sequence[tuple[datetime, datetime]], sessions: Sequence[Session] | None, now: datetime) -> list[BarRequest]:
+def gaps(
+    request: BarRequest, stretches: Sequence[tuple[datetime, datetime]], sessions: Sequence[Session] | None, now: datetime
+) -> list[BarRequest]:
     """The stretches that hold bars which ought to exist by now; all of them where the sessions are not known."""
     if sessions is None:
         return [request.over(a, b) for a, b in stretches]
     begun = [s for s in sessions if s.opens <= now]
-    return [request.over(a, b) for a, b in stretches if any(True for _ in expected(begun, request.interval, a, b))]
+    return [request.over(a, b) for a, b in stretches if _due(begun, request.interval, a, b)]
+
+
+def _due(sessions: Sequence[Session], interval: Interval, start: datetime, end: datetime) -> bool:
+    """Ought any bar to exist there? Intraday session by session: a year of minutes need not be counted to find the first."""
+    if not interval.intraday:
+        return bool(expected(sessions, interval, start, end))
+    return any(expected((s,), interval, start, end) for s in sessions if s.opens < end and s.closes > start)
 
 
 def joined(windows: Sequence[BarRequest], longest: timedelta | None) -> list[BarRequest]:

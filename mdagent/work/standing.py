@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from mdagent.store.read import Reader
 
 
-def line_of(
+def line_of(  # noqa: PLR0913  what a line says besides what the store says
     reader: Reader, request: BarRequest, source: str, *, requests: int = 0, failure: Failure | None = None, notes: tuple[str, ...] = ()
 ) -> Line:
     """The line of one request from one source. Absent bars are told by the spans that the fetch left behind."""
     held = reader.standing(request, source)
     spans = reader.coverage(request, source)
-    absent = Counter(s.reason for s in spans if s.reason not in BENIGN and s.reason != EMPTY)
+    first = reader.first_bar(request, source)  # what is empty before it was not yet listed
+    absent = Counter(s.reason for s in spans if s.reason not in BENIGN and (s.reason != EMPTY or (first and first < s.start)))
     if failure is None and not held.bars:
         failure = Failure(FailureKind.NO_DATA, f"{source} has no {request.interval} bars of {request.symbol} in this range")
     return Line(
@@ -46,7 +47,11 @@ def line_of(
 
 
 def cached(
-    reader: Reader, request: BarRequest, sources: Sequence[str], sessions: Callable[[Reader, BarRequest], Sequence[Session] | None], now: datetime
+    reader: Reader,
+    request: BarRequest,
+    sources: Sequence[str],
+    sessions: Callable[[Reader, BarRequest], Sequence[Session] | None],
+    now: datetime,
 ) -> Line | None:
     """The line of a request that the store can serve by itself: a source of `sources` covers all of it, final or fresh."""
     for source in sources:

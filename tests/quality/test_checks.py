@@ -363,3 +363,13 @@ def test_the_verdict_does_not_depend_on_the_unit_of_price(unit: float, at: int, 
     one, two = judged(some), judged(scaled)
     assert [(f.check, f.severity, f.count) for f in one.findings] == [(f.check, f.severity, f.count) for f in two.findings]
     assert (one.keep.ts == two.keep.ts).all()
+
+
+@pytest.mark.parametrize(("missing", "severity"), [(1, Severity.INFO), (30, Severity.LOW), (200, Severity.MEDIUM), (600, Severity.HIGH)])
+def test_minutes_of_silence_before_now_weigh_by_their_length(missing: int, severity: Severity) -> None:
+    request = BarRequest("AAPL", "1m", "2024-01-02", "2024-01-04")  # type: ignore[arg-type]
+    due = expected(sessions(), Interval.M1, request.start, request.end)
+    some = replace(bars_at(due[:-missing]), interval=request.interval)
+    verdict = judged(some, request=request, now=utc(2024, 1, 4))
+    assert [(f.check, f.severity, f.count) for f in verdict.findings if f.check == "staleness"] == [("staleness", severity, missing)]
+    assert names(verdict) <= {"staleness"}

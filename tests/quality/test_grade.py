@@ -20,32 +20,14 @@ START = datetime(2024, 1, 2, tzinfo=UTC)
 CHECKS = ["schema", "ohlc", "gaps", "staleness", "scale", "identity", "duplicates", "future", "rejected", "not known"]
 
 
-@pytest.mark.parametrize(
-    ("score", "expected_letter"),
-    [
-        (100, "A+"),
-        (97, "A+"),
-        (96.9, "A"),
-        (93, "A"),
-        (90, "A-"),
-        (89.99, "B+"),
-        (87, "B+"),
-        (83, "B"),
-        (80, "B-"),
-        (79.9, "C+"),
-        (77, "C+"),
-        (73, "C"),
-        (70, "C-"),
-        (69.9, "D+"),
-        (67, "D+"),
-        (60, "D"),
-        (59.99, "F"),
-        (0, "F"),
-    ],
-)
-def test_letters_start_at_the_seed_scale(score: float, expected_letter: str) -> None:
-    assert letter(score) == expected_letter
-    assert band(score) == expected_letter[0]
+SCALE = {"A+": 97, "A": 93, "A-": 90, "B+": 87, "B": 83, "B-": 80, "C+": 77, "C": 73, "C-": 70, "D+": 67, "D": 60, "F": 0}
+
+
+def test_letters_start_at_the_seed_scale() -> None:
+    for name, least in SCALE.items():
+        assert (letter(least), band(least)) == (name, name[0])
+    assert [letter(least - 0.01) for least in SCALE.values() if least] == list(SCALE)[1:]
+    assert letter(100) == "A+"
 
 
 def test_weights_sum_to_one() -> None:

@@ -74,6 +74,7 @@ def _headers(reply: Reply, now: datetime, number: int) -> dict[str, str]:
 
     headers = {"content-type": reply.content_type, "date": format_datetime(now, usegmt=True), "server": "ATS"}
     headers["y-rid"] = f"sandbox{number:06d}"
+    headers["x-mdagent-world"] = "sandbox"  # so that a live store refuses what comes from here
     if reply.status == 200:
         headers |= {"cache-control": "public, max-age=10, stale-while-revalidate=20", "age": "0"}
     return headers

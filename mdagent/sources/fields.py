@@ -1,0 +1,25 @@
+"""One field of a JSON object, as what it ought to be or as nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_GREATEST = 2.0**53  # beyond it a float64 skips whole numbers
+_LONGEST = 4096
+
+
+def number(fields: Mapping[str, Any], name: str) -> float | None:
+    """A finite number below 2**53; None for anything else, a true and a text of digits included."""
+    value: Any = fields.get(name)
+    if type(value) not in (int, float) or not abs(value) < _GREATEST:
+        return None
+    return float(value)
+
+
+def text(fields: Mapping[str, Any], name: str) -> str:
+    """A text of at most 4096 characters, else the empty one."""
+    value = fields.get(name)
+    return value[:_LONGEST] if isinstance(value, str) else ""

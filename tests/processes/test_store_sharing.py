@@ -1,0 +1,78 @@
+"""Two writers and five readers on one store, in real processes: no error is shown, nothing is lost, nobody starves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mdagent.clock import SystemClock
+from mdagent.store.bars import BarStore
+from tests.processes.keeper import WORLD, state
+from tests.processes.program import Program, lines_of, start_keeper
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WINDOW = ("--start", "2024-01-02", "--end", "2024-02-01")
+SESSIONS = 21
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the processes told: milliseconds of each read and write, commits of each writer, bars each was told are safe."""
+
+    reads: list[float]
+    writes: list[float]
+    commits: list[int]
+    acknowledged: dict[str, int]
+    fetched: int
+
+    def p99(self) -> float:
+        return sorted(self.reads)[int(0.99 * (len(self.reads) - 1))]
+
+    def __str__(self) -> str:
+        half = sorted(self.reads)[len(self.reads) // 2]
+        shares = " and ".join(f"{n / sum(self.commits):.0%}" for n in self.commits)
+        return (
+            f"{len(self.reads)} reads: p50 {half:.0f} ms, p99 {self.p99():.0f} ms, max {max(self.reads):.0f} ms; {len(self.writes)} commits ({shares}):"
+            f" p50 {sorted(self.writes)[len(self.writes) // 2]:.0f} ms, max {max(self.writes):.0f} ms; {self.fetched} symbols fetched beside them"
+        )
+
+
+def share(home: Path, writers: int, readers: int, seconds: float) -> Account:
+    """Let them all loose on one store, and the real program beside them; then count."""
+    program, clock = Program(home), SystemClock()
+    assert program.run("fetch", "SYM00001", *WINDOW, "--csv").returncode == 0
+    names = [f"W{i}" for i in range(writers)]
+    writing = [start_keeper("write", str(program.store), name, str(seconds)) for name in names]
+    reading = [start_keeper("read", str(program.store), "-", str(seconds)) for _ in range(readers)]
+    fetched, end = 1, clock.monotonic() + seconds
+    while clock.monotonic() < end:
+        fetched += 1
+        done = program.run("fetch", f"SYM{fetched:05}", *WINDOW, "--csv")
+        assert (done.returncode, len(done.stdout.splitlines())) == (0, 1 + SESSIONS), done.stderr
+        told = program.run("query", "SELECT count(*) FROM bars WHERE symbol LIKE 'SYM%'", "--csv")
+        assert (told.returncode, told.stdout.split()[-1]) == (0, str(fetched * SESSIONS)), told.stderr
+    wrote, read = [lines_of(p)[1:] for p in writing], [line for p in reading for line in lines_of(p)[1:]]
+    acks = [[line.split() for line in lines] for lines in wrote]
+    safe = {name: int(lines[-1][1]) for name, lines in zip(names, acks, strict=True)}
+    assert state(BarStore(program.store, WORLD, clock)) == safe
+    return Account([float(line.split()[2]) for line in read], [float(a[2]) for lines in acks for a in lines], [len(a) for a in acks], safe, fetched)
+
+
+def test_two_writers_and_two_readers_and_the_program_itself_share_a_store_without_an_error(tmp_path: Path) -> None:
+    account = share(tmp_path, writers=2, readers=2, seconds=3.0)
+    assert min(account.commits) > 1
+    assert len(account.reads) > 1
+
+
+@pytest.mark.drill
+def test_two_writers_and_five_readers_share_a_store_for_a_minute_and_nobody_starves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    account = share(tmp_path, writers=2, readers=5, seconds=60.0)
+    with capsys.disabled():
+        print(f"\n{account}")  # noqa: T201  a drill's figures are its result
+    assert account.p99() <= 1000
+    assert max(account.writes) <= 2000
+    assert min(account.commits) >= 0.3 * sum(account.commits)
