@@ -14,15 +14,15 @@ help: ## this list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '%-12s %s\n' "$$name" "$$what"; done
 
 demo: $(READY) ## the main job, offline: fetch two symbols, fetch them again, look at the sources
-	@set -e; MDAGENT_HOME="$$(mktemp -d)"; export MDAGENT_HOME; trap 'rm -rf "$$MDAGENT_HOME"' EXIT; \
-	[ -t 1 ] || export COLUMNS=160; \
-	run() { printf '\n$$ mdagent %s\n' "$$*"; $(BIN)/mdagent "$$@"; }; \
+	@MDAGENT_HOME="$$(mktemp -d)"; export MDAGENT_HOME; trap 'rm -rf "$$MDAGENT_HOME"' EXIT; \
+	fetch='--sandbox fetch AAPL MSFT --start 2024-01-02 --end 2024-01-10 --format table'; \
 	echo 'These prices are SYNTHETIC: the sandbox makes them up. No network is used and no key is needed.'; \
-	run --sandbox fetch AAPL MSFT --start 2024-01-02 --end 2024-02-01 --format table; \
-	printf '\nThe same again: everything is stored, so no request is made.\n'; \
-	run --sandbox fetch AAPL MSFT --start 2024-01-02 --end 2024-02-01 --format table; \
-	run --sandbox sources status; \
-	printf '\nAll of it was SYNTHETIC. For real prices leave out --sandbox.\n'
+	printf '\n$$ mdagent %s\n' "$$fetch"; $(BIN)/mdagent $$fetch 2>&1; \
+	printf '\nThe same again, without the table: the store has every bar, so 0 requests are sent.\n'; \
+	printf '\n$$ mdagent %s > /dev/null\n' "$$fetch"; $(BIN)/mdagent $$fetch 2>&1 > /dev/null; \
+	printf '\nWhat the source has been asked so far, by the ledger that all processes share:\n'; \
+	printf '\n$$ mdagent --sandbox sources status --format table\n'; $(BIN)/mdagent --sandbox sources status --format table; \
+	printf '\nAll of these prices were SYNTHETIC. Real ones, from Yahoo: $(BIN)/mdagent fetch AAPL\n'
 
 test: $(READY) ## the tests, with branch coverage and its floor
 	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term:skip-covered

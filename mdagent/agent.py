@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mdagent.work.fetch import Wish
     from mdagent.work.gate import Gate, Policy
 
+_PATIENCE = 120.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
 _TOGETHER = 8  # requests of users under way at once; each source has its own, smaller bound
 
 
@@ -48,7 +49,7 @@ class Served:
 class Agent:
     """Settings, clock and stores, put together. `say` is told what a waiting person should know; `renew` reads the settings
     anew (raising ConfigError) when another process publishes an epoch, or one of the `watched` files changes during a long
-    fetch. `dice` is the chance behind the pauses between tries."""
+    fetch. `dice` is the chance behind the pauses between tries. `progress` hears of each symbol done: how many, of how many."""
 
     settings: Settings
     clock: Clock
@@ -56,6 +57,7 @@ class Agent:
     renew: Callable[[], Settings] | None = None
     watched: tuple[Path, ...] = ()
     dice: Dice | None = None
+    progress: Callable[[int, int, str], None] = lambda *_: None
     _ledger: Ledger | None = None
     _epoch: int = -1
     _edited: bool = False
@@ -137,10 +139,9 @@ class Agent:
         from mdagent.work.dry import dry_line
 
         sources = self._able(self._names(source))
-        lines = [
-            dry_line(self._wish(r, sources, refresh=refresh), self.store, self._sessions, self.clock.now())
-            for r in map(self._clamped, requests)
-        ]
+        now, bounded = self.clock.now(), self.settings.world != "replay"
+        wishes = [self._wish(r, sources, refresh=refresh) for r in map(self._clamped, requests)]
+        lines = [dry_line(w, self.store, self._sessions, now, bounded_depth=bounded) for w in wishes]
         return Report(tuple(dict.fromkeys(lines)), self._run_name(), 0.0)
 
     def quote(self, symbols: Sequence[Symbol], *, source: str = "auto") -> list[Quote | Failure]:
@@ -286,6 +287,7 @@ class Agent:
             self.clock,
             self._sessions,
             self.settings.fetch.deadline,
+            _PATIENCE if len(requests) > 1 else 0.0,
             bounded_depth=self.settings.world != "replay",
         )
         places, done = asyncio.Semaphore(_TOGETHER), 0
@@ -297,7 +299,7 @@ class Agent:
                 line = await fetch(self._wish(request, self._able(names), refresh=refresh), tools)
             done += 1
             if len(requests) > 1:
-                self.say(f"{done}/{len(requests)} {request.symbol}: {_brief(line)}")
+                self.progress(done, len(requests), f"{request.symbol}: {_brief(line)}")
             return line
 
         with self._watching(long=len(requests) > 1):

@@ -43,21 +43,25 @@ Examples:
 Commands:
 {commands}
 
-Global options, before or after the command (each has an MDAGENT_ variable):
+Global options, before or after the command (in the environment: MDAGENT_CONFIG, MDAGENT_STORE ...):
   --config FILE      settings file instead of the project's and the user's
   --store FILE       the bar store
   --env NAME         overlay of the settings: dev, staging, prod ...
   --sandbox          a simulated market; its bars have a store of their own
   --replay DIR       answers from recordings instead of the network
   --record DIR       record every exchange into DIR, keys blanked
-  --lock-wait SECONDS  how long to wait for the store
+  --lock-wait SECONDS  how long to wait for the store (settings lock.read_wait, lock.write_wait)
   -q, -v, -vv        say less, say more
   --no-color  --log-format text|json  --log-file FILE
-  --version  -h, --help
+  --version  -h, --help  --install-completion (of your shell)
+
+MDAGENT_HOME moves all files. mdagent COMMAND --help tells the options of a command.
 
 Exit codes:
 {codes}
 """
+
+_INTERRUPTED = 130
 
 
 class Lazy(TyperGroup):
@@ -157,17 +161,17 @@ def main(words: Sequence[str], terminal: Terminal) -> int:
 
     with _terminating():
         try:
-            told = typer.main.get_command(app).main(hoist(words), "mdagent", standalone_mode=False, obj=terminal)
+            told = _invoke(words, terminal)
         except MdagentError as error:
             from mdagent.cli.exits import of_error
 
             terminal.fail(error.message, error.hint, of_error(error))
             return terminal.code
         except (KeyboardInterrupt, typer.Abort):
-            return _stopped(terminal, 130, "interrupted")
+            return _stopped(terminal, _INTERRUPTED, "interrupted")
         except Terminated:
             return _stopped(terminal, 143, "terminated")
-        except BrokenPipeError:
+        except BrokenPipeError:  # the reader of our output went away: no error, and nothing to say to anybody
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 0
         except OSError as error:
@@ -175,9 +179,26 @@ def main(words: Sequence[str], terminal: Terminal) -> int:
         except Exception as error:
             if not hasattr(error, "format_message"):
                 raise
+            if type(error).__name__ == "NoArgsIsHelpError":
+                terminal.err.write(error.format_message() + "\n")
+                return 2
             terminal.fail(error.format_message(), "mdagent --help, or mdagent COMMAND --help", 2)
             return terminal.code
-    return told if isinstance(told, int) and told else terminal.code
+    return told or terminal.code
+
+
+def _invoke(words: Sequence[str], terminal: Terminal) -> int:
+    """Run the command; the exit code that it asks for, if any. What Typer makes of a closed pipe and of Ctrl-C is undone here."""
+    try:
+        told = typer.main.get_command(app).main(hoist(words), "mdagent", standalone_mode=False, obj=terminal)
+        terminal.out.flush()  # a full device is told here, while it can still be told
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            raise end.__context__ from None
+        raise
+    if told == _INTERRUPTED:
+        raise KeyboardInterrupt
+    return told if isinstance(told, int) else 0
 
 
 class Terminated(BaseException):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, TextIO
 
 import typer
 
+from mdagent.cli.page import Page
 from mdagent.config import (
     DEFAULT,
     Change,
@@ -35,7 +36,13 @@ if TYPE_CHECKING:
 
 _WORLD = ("MDAGENT_HOME", "MDAGENT_SANDBOX", "MDAGENT_REPLAY")
 
-app = typer.Typer(help="Settings: write, show, check, compare, publish.", no_args_is_help=True)
+app = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Settings: write, show, check, compare, publish.",
+)
 
 
 class Prompt(Protocol):
@@ -74,15 +81,25 @@ class Format(StrEnum):
     YAML = "yaml"
 
 
-@app.command()
+@app.command(cls=Page)
 def init(
     context: typer.Context,
     *,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
-    path: Annotated[Path | None, typer.Option(help="Write it here (default: --config, else the user's file).")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace a file that is there")] = False,
+    path: Annotated[Path | None, typer.Option(metavar="FILE", help="write it here; default --config, else the user's file")] = None,
+    stdout: Annotated[bool, typer.Option("--stdout", help="print it, and write no file")] = False,
 ) -> None:
-    """Write a file with every setting, its default and a comment, readable by you alone."""
+    """Write a file of every setting. Each stands with its default and a comment; the file is readable by you alone.
+
+    \b
+    Examples:
+      mdagent config init                                in your settings folder
+      mdagent config init --path mdagent.yaml            for this folder
+    """
     prompt = _prompt(context)
+    if stdout:
+        prompt.out.write(template())
+        return
     places = find_places(prompt.flags, prompt.environ, prompt.cwd)
     target = prompt.cwd / path.expanduser() if path is not None else places.explicit or places.user
     _write(target, template(), force=force)
@@ -90,14 +107,22 @@ def init(
     prompt.out.write(f"{target}\n")
 
 
-@app.command()
+@app.command(cls=Page)
 def show(
     context: typer.Context,
     *,
-    origin: Annotated[bool, typer.Option("--origin", help="Also say who set each value.")] = False,
-    format_: Annotated[Format, typer.Option("--format", help="How to show them.")] = Format.TABLE,
+    origin: Annotated[bool, typer.Option("--origin", help="also say who set each value")] = False,
+    format_: Annotated[Format, typer.Option("--format", "-f", metavar="NAME", help="table, json or yaml")] = Format.TABLE,
 ) -> None:
-    """Show the settings in force; secrets are masked. YAML shows what a file can hold, so that it can become one."""
+    """Show the settings in force. Secrets are masked.
+
+    YAML shows what a file can hold, so that it can become one.
+
+    \b
+    Examples:
+      mdagent config show --origin
+      mdagent config show --format yaml > settings.yaml
+    """
     prompt = _prompt(context)
     loaded = _load(prompt, prompt.flags)
     if format_ is Format.JSON:
@@ -110,11 +135,18 @@ def show(
         prompt.out.write(_columns(rows))
 
 
-@app.command()
+@app.command(cls=Page)
 def check(
-    context: typer.Context, file: Annotated[Path | None, typer.Argument(help="Check this file instead of those in force.")] = None
+    context: typer.Context,
+    file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="check this file instead of those in force")] = None,
 ) -> None:
-    """Check the files in force, or one FILE: every setting, in every environment."""
+    """Check the files in force, or one file. Every setting is checked, in every environment.
+
+    \b
+    Examples:
+      mdagent config check
+      mdagent config check mdagent.yaml
+    """
     prompt = _prompt(context)
     loaded = _load(prompt, prompt.flags if file is None else replace(prompt.flags, config=file))
     for path in loaded.files:
@@ -123,9 +155,15 @@ def check(
         prompt.err.write("no settings file: the defaults are in force (mdagent config init writes one)\n")
 
 
-@app.command(name="path")
+@app.command(name="path", cls=Page)
 def path_(context: typer.Context) -> None:
-    """Tell where settings, bars and ledger are looked for; works when the settings do not."""
+    """Tell where settings, bars and ledger are looked for. Works when the settings do not.
+
+    \b
+    Examples:
+      mdagent config path
+      mdagent --sandbox config path                      those of the sandbox
+    """
     prompt = _prompt(context)
     places = find_places(prompt.flags, prompt.environ, prompt.cwd)
     rows = [("settings", path, _state(path)) for path in places.watched()]
@@ -142,9 +180,17 @@ def path_(context: typer.Context) -> None:
     prompt.out.write(_columns((name, str(path), state) for name, path, state in rows))
 
 
-@app.command()
-def diff(context: typer.Context, file: Annotated[Path | None, typer.Argument(help="Compare with this file.")] = None) -> None:
-    """Show how the settings in force differ from the defaults, or from those of FILE alone."""
+@app.command(cls=Page)
+def diff(
+    context: typer.Context, file: Annotated[Path | None, typer.Argument(metavar="[FILE]", help="compare with this file")] = None
+) -> None:
+    """Show what differs from the defaults, or from a file. Compared are the settings in force.
+
+    \b
+    Examples:
+      mdagent config diff
+      mdagent --env prod config diff mdagent.yaml
+    """
     prompt = _prompt(context)
     now = _load(prompt, prompt.flags).settings
     if file is None:
@@ -158,11 +204,16 @@ def diff(context: typer.Context, file: Annotated[Path | None, typer.Argument(hel
         prompt.err.write(f"no difference from {'the defaults' if file is None else file}\n")
 
 
-@app.command()
+@app.command(cls=Page)
 def reload(context: typer.Context) -> None:
-    """Check the settings and publish them: every running mdagent takes them over between two requests.
+    """Check the settings and publish them. Every running mdagent takes them over between two requests.
 
-    What is published is what files and variables say; the other flags of this command hold for this command alone.
+    Each reads its own files and variables anew; one that finds them wrong keeps its old settings and says why. --config and
+    --env tell what is checked here; other flags are not published.
+
+    \b
+    Examples:
+      mdagent config reload
     """
     from mdagent.store.ledger import open_ledger
 

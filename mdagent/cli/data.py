@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mdagent.cli.exits import of_report
-from mdagent.cli.render import COLUMNS, choose_format, new_file, shown, write_parquet, write_rows
+from mdagent.cli.page import Page
+from mdagent.cli.render import COLUMNS, choose_format, new_file, refuse_place, shown, write_parquet, write_rows
 from mdagent.cli.talk import as_json, explain, tell
 from mdagent.cli.words import read_requests, read_symbols
 
@@ -18,23 +19,30 @@ if TYPE_CHECKING:
     from mdagent.cli.terminal import Terminal
     from mdagent.work.report import Report
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
-Symbols = Annotated[list[str], typer.Argument(metavar="SYMBOL...", help="AAPL, BRK.B, IBE.MC; - reads standard input, @FILE a file")]
-IntervalWord = Annotated[str, typer.Option("--interval", "-i", help="1m 5m 15m 30m 1h 1d 1w 1mo")]
-Start = Annotated[str | None, typer.Option(help="first moment, such as 2024-01-02")]
-End = Annotated[str | None, typer.Option(help="first moment left out; default now")]
-Period = Annotated[str | None, typer.Option(help="back from the end: 5d, 6mo, 1y, 10y, ytd, max")]
-SourceWord = Annotated[str, typer.Option(help="auto, or the name of one source")]
-Adjust = Annotated[str, typer.Option(help="basis of the prices: raw, splits, all")]
-Format = Annotated[str | None, typer.Option("--format", "-f", help="table, csv, json, ndjson, parquet")]
+Symbols = Annotated[
+    list[str], typer.Argument(metavar="SYMBOL...", help="such as AAPL, BRK.B, IBE.MC; - reads standard input, @FILE a file")
+]
+IntervalWord = Annotated[str, typer.Option("--interval", "-i", metavar="LENGTH", help="of a bar: 1m 5m 15m 30m 1h 1d 1w 1mo")]
+Start = Annotated[str | None, typer.Option(metavar="DATE", help="first moment, such as 2024-01-02 or 2024-01-02T14:30:00Z")]
+End = Annotated[str | None, typer.Option(metavar="DATE", help="first moment left out; default now")]
+_SPANS = "back from the end: 5d, 2wk, 6mo, 1y, ytd, max; default "
+Period = Annotated[str | None, typer.Option(metavar="SPAN", help=_SPANS + "1y, for intraday bars less")]
+StoredPeriod = Annotated[str | None, typer.Option("--period", metavar="SPAN", help=_SPANS + "max")]
+SourceWord = Annotated[str, typer.Option(metavar="NAME", help="auto, or the name of one source")]
+Adjust = Annotated[str, typer.Option(metavar="BASIS", help="of the prices: splits, all (dividends too), raw (as traded; Yahoo has none)")]
+_FORMATS = "table, csv, json, ndjson or parquet; default table on a terminal, else csv"
+Format = Annotated[str | None, typer.Option("--format", "-f", metavar="NAME", help=_FORMATS)]
 AsJson = Annotated[bool, typer.Option("--json", help="same as --format json")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="same as --format csv")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="write here; the suffix tells the format")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="FILE", help="write here instead of stdout; the suffix tells the format")
+]
 Force = Annotated[bool, typer.Option("--force", help="write over an existing file")]
 
 
-@app.command()
+@app.command(cls=Page)
 def fetch(  # the options of a command are its parameters
     ctx: typer.Context,
     symbols: Symbols,
@@ -47,7 +55,7 @@ def fetch(  # the options of a command are its parameters
     adjust: Adjust = "splits",
     refresh: Annotated[bool, typer.Option("--refresh", help="ask the source again for all of it")] = False,
     show_why: Annotated[bool, typer.Option("--explain", help="say why each source was chosen, and how the grade came about")] = False,
-    report: Annotated[Path | None, typer.Option(help="write the report as JSON to this file")] = None,
+    report: Annotated[Path | None, typer.Option(metavar="FILE", help="write the report as JSON to this file")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be asked; send nothing")] = False,
     form: Format = None,
     as_json_: AsJson = False,
@@ -58,18 +66,22 @@ def fetch(  # the options of a command are its parameters
     """Bars of one or more symbols: from the store where it has them, else fetched, checked, graded and stored.
 
     \b
-    mdagent fetch AAPL
-    mdagent fetch AAPL MSFT --start 2024-01-02 --end 2024-02-01 --csv
-    mdagent fetch IBE.MC --interval 5m --period 5d --json
-    mdagent fetch - < symbols.txt -o bars.parquet
+    Examples:
+      mdagent fetch AAPL                                 a year of daily bars
+      mdagent fetch AAPL MSFT --start 2024-01-02 --end 2024-02-01 --csv
+      mdagent fetch IBE.MC --interval 5m --period 5d --json
+      mdagent fetch - < symbols.txt -o bars.parquet      symbols from a file
+      mdagent --sandbox fetch AAPL --explain             synthetic; and why
     """
     terminal: Terminal = ctx.obj
     chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
-    _check_place(chosen, output, force=force)
+    check_place(chosen, output, terminal, force=force)
+    if report is not None:
+        refuse_place(terminal.cwd / report, force=True)
     requests = read_requests(read_symbols(symbols, terminal.cwd), interval, (start, end, period), adjust, terminal)
     with terminal.agent() as agent:
         if dry_run:
-            _finish(agent.plan(requests, source=source, refresh=refresh), terminal, report, show_why=True)
+            _finish(agent.plan(requests, source=source, refresh=refresh), terminal, report, show_why=True, dry=True)
             return
         served = agent.fetch(requests, source=source, refresh=refresh)
     floor = _floor(terminal)
@@ -78,16 +90,16 @@ def fetch(  # the options of a command are its parameters
     _finish(served.report, terminal, report, show_why=show_why)
 
 
-def _finish(report: Report, terminal: Terminal, path: Path | None, *, show_why: bool) -> None:
-    tell(report, terminal)
+def _finish(report: Report, terminal: Terminal, path: Path | None, *, show_why: bool, dry: bool = False) -> None:
+    tell(report, terminal, dry=dry)
     if show_why:
         for text in explain(report):
             terminal.say(text)
     if path is not None:
         import json
 
-        with new_file(path, force=True) as stream:
-            stream.write(json.dumps(as_json(report, terminal.code), indent=1) + "\n")
+        with new_file(terminal.cwd / path, force=True) as stream:
+            stream.write(json.dumps(as_json(report, terminal.code, dry=dry), indent=1) + "\n")
 
 
 def _floor(terminal: Terminal) -> float:
@@ -99,16 +111,15 @@ def _floor(terminal: Terminal) -> float:
     return next((low for name, low in LETTERS if name == told), 0.0)
 
 
-def _check_place(form: str, output: Path | None, *, force: bool) -> None:
-    """Refuse a place that cannot be written before anything is spent."""
-    from mdagent.errors import UsageError
-
+def check_place(form: str, output: Path | None, terminal: Terminal, *, force: bool) -> None:
+    """Refuse a place that cannot be written before anything is spent. Raises UsageError."""
     if form == "parquet" and output is None:
+        from mdagent.errors import UsageError
+
         msg = "parquet is not text"
         raise UsageError(msg, "write it to a file with -o FILE.parquet")
-    if output is not None and output.is_file() and not force:
-        msg = f"{output} exists already"
-        raise UsageError(msg, "add --force to write over it, or name another file")
+    if output is not None:
+        refuse_place(terminal.cwd / output, force=force)
 
 
 def write(columns: Sequence[str], rows: list[tuple[Any, ...]], terminal: Terminal, *, form: str, output: Path | None, force: bool) -> None:
@@ -117,14 +128,14 @@ def write(columns: Sequence[str], rows: list[tuple[Any, ...]], terminal: Termina
         write_rows(form, columns, rows, terminal.out, terminal)
         return
     if form == "parquet":
-        write_parquet(columns, rows, output, force=force)
+        write_parquet(columns, rows, terminal.cwd / output, force=force)
     else:
-        with new_file(output, force=force) as stream:
+        with new_file(terminal.cwd / output, force=force) as stream:
             write_rows(form, columns, rows, stream, terminal)
     terminal.say(f"{len(rows)} rows written to {output}")
 
 
-@app.command()
+@app.command(cls=Page)
 def export(
     ctx: typer.Context,
     symbols: Annotated[list[str] | None, typer.Argument(metavar="[SYMBOL...]", help="all that are stored, when none is named")] = None,
@@ -132,7 +143,7 @@ def export(
     interval: IntervalWord = "1d",
     start: Start = None,
     end: End = None,
-    period: Period = None,
+    period: StoredPeriod = None,
     source: SourceWord = "auto",
     adjust: Adjust = "splits",
     form: Format = None,
@@ -144,12 +155,13 @@ def export(
     """Stored bars as they are, without asking anybody.
 
     \b
-    mdagent export AAPL --csv
-    mdagent export -o everything.parquet
+    Examples:
+      mdagent export AAPL --csv
+      mdagent export -o everything.parquet               all daily bars stored
     """
     terminal: Terminal = ctx.obj
     chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
-    _check_place(chosen, output, force=force)
+    check_place(chosen, output, terminal, force=force)
     with terminal.agent() as agent:
         _need_store(agent.store.path)
         with agent.store.reading("export") as reader:
@@ -172,7 +184,7 @@ def _need_store(path: Path) -> None:
         raise UsageError(msg, "fetch something first: mdagent fetch AAPL")
 
 
-@app.command()
+@app.command(cls=Page)
 def query(
     ctx: typer.Context,
     sql: Annotated[
@@ -189,13 +201,15 @@ def query(
     """Your own SELECT over the store: read-only, without access to files or the network.
 
     \b
-    mdagent query "SELECT symbol, count(*), max(ts) FROM bars GROUP BY ALL"
+    Examples:
+      mdagent query "SELECT symbol, count(*), max(ts) FROM bars GROUP BY ALL"
+      mdagent query "SHOW ALL TABLES"                    what there is
     """
     from mdagent.errors import UsageError
 
     terminal: Terminal = ctx.obj
     chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
-    _check_place(chosen, output, force=force)
+    check_place(chosen, output, terminal, force=force)
     with terminal.agent() as agent:
         _need_store(agent.store.path)
         with agent.store.reading("query") as reader:

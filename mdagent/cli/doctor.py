@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from mdagent.cli.page import Page
 from mdagent.errors import MdagentError
 
 if TYPE_CHECKING:
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
     from mdagent.agent import Agent
     from mdagent.cli.terminal import Terminal
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 _LEAST_DISK = 256 * 1024 * 1024
+_SHORT_CALENDAR = 60  # days ahead
 
 
 class Check(NamedTuple):
@@ -28,18 +30,21 @@ class Check(NamedTuple):
     next_step: str = ""
 
 
-@app.command()
+@app.command(cls=Page)
 def doctor(
     ctx: typer.Context,
     *,
-    form: Annotated[str | None, typer.Option("--format", "-f", help="table, csv, json, ndjson")] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", "-f", metavar="NAME", help="table, csv, json or ndjson; default table on a terminal, else csv")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="same as --format json")] = False,
 ) -> None:
     """Look at versions, settings, clock, store, ledger, keys and disk; say what is wrong and what to do. Changes nothing.
 
     \b
-    mdagent doctor
-    mdagent doctor --json
+    Examples:
+      mdagent doctor
+      mdagent doctor --json
     """
     from mdagent.cli.exits import ExitCode, of_error
     from mdagent.cli.render import choose_format, write_rows
@@ -132,13 +137,20 @@ def _ledger(agent: Agent, terminal: Terminal) -> Iterator[Check]:
 
 def _store(agent: Agent, terminal: Terminal) -> Iterator[Check]:
     del terminal
+    from mdagent.store.lock import holder
+
     if not agent.store.exists():
         yield Check("store", "note", f"none yet at {agent.settings.store}", "mdagent fetch AAPL makes it")
         return
+    yield Check("last writer", "ok", holder(agent.settings.store))
     with agent.store.reading("doctor") as reader:
-        sizes, doubled = reader.sizes(), reader.duplicates()
+        sizes, doubled, calendars = reader.sizes(), reader.duplicates(), reader.calendars()
     seen = ", ".join(f"{n} {name}" for name, n in sizes.items())
     yield Check("store", "ok", f"{agent.settings.store}: {seen}")
+    today = agent.clock.now().date()
+    for code, end in calendars:
+        short = (end - today).days < _SHORT_CALENDAR
+        yield Check(f"calendar {code}", "note" if short else "ok", f"built to {end}", "the next fetch builds it anew" if short else "")
     yield Check(
         "keys of bars",
         "bad" if doubled else "ok",

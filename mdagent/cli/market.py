@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mdagent.cli.data import AsCsv, AsJson, Force, Format, Output, SourceWord, write
+from mdagent.cli.data import AsCsv, AsJson, Force, Format, Output, SourceWord, Symbols, check_place, write
 from mdagent.cli.exits import ExitCode, of_failure
+from mdagent.cli.page import Page
 from mdagent.cli.render import choose_format
 from mdagent.cli.words import read_symbols
 from mdagent.guard.outcome import Failure
@@ -18,16 +19,16 @@ if TYPE_CHECKING:
     from mdagent.cli.terminal import Terminal
     from mdagent.market import Quote
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
 QUOTE = ("symbol", "last", "bid", "ask", "as_of", "currency", "previous_close", "day_high", "day_low", "volume", "source")
 LISTING = ("symbol", "name", "exchange", "kind", "source")
 
 
-@app.command()
+@app.command(cls=Page)
 def quote(
     ctx: typer.Context,
-    symbols: Annotated[list[str], typer.Argument(metavar="SYMBOL...")],
+    symbols: Symbols,
     *,
     source: SourceWord = "auto",
     form: Format = None,
@@ -39,10 +40,13 @@ def quote(
     """The latest price of one or more symbols, with the exchange's time. Nothing is stored.
 
     \b
-    mdagent quote AAPL IBE.MC
+    Examples:
+      mdagent quote AAPL IBE.MC
+      mdagent --sandbox quote AAPL --json                synthetic
     """
     terminal: Terminal = ctx.obj
     chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
+    check_place(chosen, output, terminal, force=force)
     wanted = read_symbols(symbols, terminal.cwd)
     with terminal.agent() as agent:
         answers = agent.quote(wanted, source=source)
@@ -51,10 +55,10 @@ def quote(
     _tell_failures([str(s) for s in wanted], answers, terminal)
 
 
-@app.command()
+@app.command(cls=Page)
 def search(
     ctx: typer.Context,
-    words: Annotated[list[str], typer.Argument(metavar="WORDS...")],
+    words: Annotated[list[str], typer.Argument(metavar="WORDS...", help="of the name, or the start of a ticker")],
     *,
     source: SourceWord = "auto",
     form: Format = None,
@@ -63,13 +67,15 @@ def search(
     output: Output = None,
     force: Force = False,
 ) -> None:
-    """Symbols that fit a name.
+    """Symbols that fit a name. Nothing is stored.
 
     \b
-    mdagent search iberdrola
+    Examples:
+      mdagent search iberdrola
     """
     terminal: Terminal = ctx.obj
     chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
+    check_place(chosen, output, terminal, force=force)
     text = " ".join(words).strip()[:100]
     with terminal.agent() as agent:
         answer = agent.search(text, source=source)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mdagent.errors import UsageError
-from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +34,7 @@ COLUMNS = (
 FORMATS = ("table", "csv", "json", "ndjson", "parquet")
 _SUFFIXES = {".csv": "csv", ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet", ".txt": "table"}
 _DAILY = ("1d", "1w", "1mo")
+_FORMULA = frozenset("=+-@")
 
 
 def shown(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
@@ -67,7 +67,8 @@ def choose_format(told: str | None, *, as_json: bool, as_csv: bool, output: Path
 
 
 def cell(value: object) -> object:
-    """One cell of a CSV: numbers stay numbers, absent is empty, and text cannot be taken for a formula by a spreadsheet."""
+    """One cell of a CSV: numbers stay numbers, absent is empty; text is one line without control characters, and cannot be taken
+    for a formula by a spreadsheet."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -75,8 +76,8 @@ def cell(value: object) -> object:
     if isinstance(value, datetime):
         return value.replace(tzinfo=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if isinstance(value, str):
-        text = value.replace("\x00", "")
-        return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+        text = value if value.isprintable() else one_line(value, len(value))
+        return "'" + text if text[:1] in _FORMULA else text
     if isinstance(value, float):
         return "" if value != value else int(value) if value.is_integer() and abs(value) < 1e15 else repr(value)  # noqa: PLR0124  NaN; beyond this an exponent is shorter
     return value
@@ -130,51 +131,9 @@ def _ndjson(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], out: TextIO
 
 
 def _table(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], out: TextIO, terminal: Terminal) -> None:
-    print_table(columns, rows, out, terminal)
+    from mdagent.cli.table import print_bars, print_table
 
-
-def print_table(
-    columns: Sequence[str], rows: Iterator[Sequence[Any]] | Sequence[Sequence[Any]], out: TextIO, terminal: Terminal, title: str = ""
-) -> None:
-    """A Rich table; provider text is literal, never markup."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title else None, title_justify="left", pad_edge=False)
-    made = [[_text(v) for v in row] for row in rows]
-    numeric = (
-        [all(isinstance(v, int | float) or v is None for v in column) for column in zip(*made, strict=True)]
-        if made
-        else [False] * len(columns)
-    )
-    for name, right in zip(columns, numeric, strict=True):
-        table.add_column(name, justify="right" if right else "left", no_wrap=name in ("symbol", "ts"), overflow="fold")
-    for row in made:
-        table.add_row(*(Text("" if v is None else _number(v)) for v in row))
-    color = terminal.wants_color(out)
-    width = None if out.isatty() else 160
-    Console(file=out, force_terminal=color, no_color=not color, width=width, highlight=False, soft_wrap=False).print(table)
-
-
-def _text(value: object) -> object:
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}Z"
-    return one_line(value, 200) if isinstance(value, str) else value
-
-
-def words(value: object) -> str:
-    """One value for people, on one line."""
-    return _number(_text(value))
-
-
-def _number(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value.is_integer() and abs(value) >= 1000 else f"{value:,.4f}".rstrip("0").rstrip(".")
-    return str(value)
+    (print_bars if tuple(columns) == COLUMNS else print_table)(columns, list(rows), out, terminal)
 
 
 @contextmanager
@@ -185,7 +144,7 @@ def new_file(path: Path, *, force: bool) -> Iterator[TextIO]:
         with path.open("w", encoding="utf-8", newline="") as stream:
             yield stream
         return
-    _refuse_to_overwrite(path, force=force)
+    refuse_place(path, force=force)
     new = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
         with new.open("w", encoding="utf-8", newline="") as stream:
@@ -199,8 +158,12 @@ def new_file(path: Path, *, force: bool) -> Iterator[TextIO]:
         raise
 
 
-def _refuse_to_overwrite(path: Path, *, force: bool) -> None:
-    if path.exists() and not force:
+def refuse_place(path: Path, *, force: bool) -> None:
+    """Raises UsageError for a path that is taken (unless `force`), is a folder, or lies in none. A device is a fair place."""
+    if path.is_dir():
+        msg = f"{path} is a folder"
+        raise UsageError(msg, "name a file in it")
+    if path.is_file() and not force:
         msg = f"{path} exists already"
         raise UsageError(msg, "add --force to write over it, or name another file")
     if not path.parent.is_dir():
@@ -212,7 +175,7 @@ def write_parquet(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], path:
     """Rows as a Parquet file, through DuckDB in memory."""
     from mdagent.store.parquet import write
 
-    _refuse_to_overwrite(path, force=force)
+    refuse_place(path, force=force)
     new = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
         write(columns, rows, new)

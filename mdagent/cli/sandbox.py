@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mdagent.cli.page import Page
+
 if TYPE_CHECKING:
     from mdagent.cli.terminal import Terminal
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, help="The simulated market.")
+app = typer.Typer(
+    rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False, no_args_is_help=True, help="The simulated market."
+)
 
 
 @app.callback()
@@ -17,19 +21,20 @@ def _group() -> None:
     """The simulated market. Its prices are synthetic."""
 
 
-@app.command()
+@app.command(cls=Page)
 def serve(
     ctx: typer.Context,
     *,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 0,
+    port: Annotated[int, typer.Option(metavar="NUMBER", min=0, max=65535, help="0 takes a free one")] = 0,
 ) -> None:
-    """Serve the simulated providers on 127.0.0.1 until Ctrl-C; prints one line `NAME URL` for each.
+    """Serve the simulated providers on 127.0.0.1 until Ctrl-C. Prints a line `NAME URL` for each.
 
     To use it, name the address as base_url and keep --sandbox: synthetic bars never enter the store of live ones.
 
     \b
-    mdagent sandbox serve --port 8800
-    MDAGENT_SOURCES__YAHOO__BASE_URL=http://127.0.0.1:8800 mdagent --sandbox fetch AAPL
+    Examples:
+      mdagent sandbox serve --port 8800
+      MDAGENT_SOURCES__YAHOO__BASE_URL=http://127.0.0.1:8800 mdagent --sandbox fetch AAPL
     """
     from mdagent.wire.sandbox.server import serve as start
 

@@ -8,28 +8,37 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mdagent.cli.exits import ExitCode
+from mdagent.cli.page import Page
 
 if TYPE_CHECKING:
     from mdagent.agent import Agent
     from mdagent.cli.terminal import Terminal
 
 app = typer.Typer(
-    rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, help="The providers: their facts, and how they do."
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=True,
+    help="The providers: their facts, and how they do.",
 )
 
 _LIST = ("source", "title", "enabled", "key", "intervals", "prices", "quota", "cost", "base", "terms", "facts_checked")
 _STATUS = ("source", "state", "why", "until", "sent_1h", "failed_1h", "median_ms", "quota_left", "last_request", "last_failure")
-Format = Annotated[str | None, typer.Option("--format", "-f", help="table, csv, json, ndjson")]
+Format = Annotated[
+    str | None, typer.Option("--format", "-f", metavar="NAME", help="table, csv, json or ndjson; default table on a terminal, else csv")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="same as --format json")]
 AsCsv = Annotated[bool, typer.Option("--csv", help="same as --format csv")]
 
 
-@app.command("list")
+@app.command("list", cls=Page)
 def list_(ctx: typer.Context, *, form: Format = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
     """Every known source with its intervals, quota, cost and terms.
 
     \b
-    mdagent sources list
+    Examples:
+      mdagent sources list
+      mdagent sources list --json
     """
     terminal: Terminal = ctx.obj
     with terminal.agent() as agent:
@@ -57,14 +66,16 @@ def _facts(agent: Agent, source: Any, told: Any) -> tuple[object, ...]:  # noqa:
     )
 
 
-@app.command()
+@app.command(cls=Page)
 def status(ctx: typer.Context, *, form: Format = None, as_json: AsJson = False, as_csv: AsCsv = False) -> None:
-    """How each source does, by the ledger that all processes share: state, requests, failures, quota left.
+    """State, requests, failures and quota left of each source. Told by the ledger that all processes share.
 
     Exit code 4 when an enabled source cannot be used now.
 
     \b
-    mdagent sources status
+    Examples:
+      mdagent sources status
+      mdagent sources status --json
     """
     terminal: Terminal = ctx.obj
     with terminal.agent() as agent:
@@ -109,7 +120,7 @@ def _show(
 
 
 def _card(columns: tuple[str, ...], row: tuple[object, ...], terminal: Terminal) -> None:
-    from mdagent.cli.render import words
+    from mdagent.cli.table import words
 
     terminal.out.write(f"{row[0]}\n")
     for name, value in zip(columns[1:], row[1:], strict=True):

@@ -8,29 +8,42 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mdagent.cli.terminal import Terminal
+    from mdagent.guard.outcome import Failure
     from mdagent.work.report import Line, Report
 
 SCHEMA_VERSION = 1
 
 
-def tell(report: Report, terminal: Terminal) -> None:
-    """The report on stderr: a line for one symbol, a table for several on a terminal; failures always, with their next step."""
+def tell(report: Report, terminal: Terminal, *, dry: bool = False) -> None:
+    """The report on stderr: a line for one symbol, a table for several on a terminal; failures always, with their next step. Of a
+    `dry` run the requests are those that would be sent."""
     quiet = bool(terminal.flags and terminal.flags.quiet)
     if not quiet:
         if terminal.err.isatty() and len(report.lines) > 1:
             _table(report, terminal)
         else:
             for line in report.lines:
-                terminal.say(sentence(line))
+                terminal.say(_intent(line) if dry else sentence(line))
         n = report.requests
-        terminal.say(f"{n} request{'' if n == 1 else 's'} sent, {report.ms:.0f} ms")
+        sent = "would be sent; nothing was" if dry else f"sent, {report.ms:.0f} ms"
+        terminal.say(f"{n} request{'' if n == 1 else 's'} {sent}")
         if terminal.settings.world != "live":
             terminal.say(
                 {"sandbox": "sandbox: these prices are synthetic", "replay": "replay: these prices are recordings"}[terminal.settings.world]
             )
     for line in report.lines:
         if line.failure:
-            terminal.fail(f"{line.request.symbol}: {line.failure.detail}", line.failure.consequence.next_step, terminal.code)
+            terminal.fail(f"{line.request.symbol}: {line.failure.detail}", _next_step(line, line.failure), terminal.code)
+
+
+def _next_step(line: Line, failure: Failure) -> str:
+    return failure.consequence.next_step if line.source else "ask for what a source has (mdagent sources list)"
+
+
+def _intent(line: Line) -> str:
+    """One symbol of a dry run in one line."""
+    asked = f"{line.requests} request{'' if line.requests == 1 else 's'} to {line.source}" if line.requests else "no request"
+    return f"{line.request.symbol} {line.request.interval}: {line.bars} bars in the store, {asked}"
 
 
 def sentence(line: Line) -> str:
@@ -52,7 +65,7 @@ def sentence(line: Line) -> str:
 
 
 def _table(report: Report, terminal: Terminal) -> None:
-    from mdagent.cli.render import print_table
+    from mdagent.cli.table import print_table
 
     columns = ("symbol", "source", "requests", "bars", "grade", "score", "missing", "quarantined", "provisional", "notes")
     rows = [
@@ -90,12 +103,13 @@ def explain(report: Report) -> Iterator[str]:
             yield f"  grade {sum_}"
 
 
-def as_json(report: Report, code: int) -> dict[str, Any]:
+def as_json(report: Report, code: int, *, dry: bool = False) -> dict[str, Any]:
     """The report as JSON values; additive changes only within a `schema_version`."""
     return {
         "schema_version": SCHEMA_VERSION,
         "run": report.run,
         "exit_code": code,
+        "dry_run": dry,
         "requests": report.requests,
         "ms": round(report.ms, 3),
         "symbols": [_line(line) for line in report.lines],
@@ -123,5 +137,6 @@ def _line(line: Line) -> dict[str, Any]:
         "arithmetic": list(line.arithmetic),
         "considered": [{"source": c.source, "chosen": c.chosen, "reasons": list(c.reasons)} for c in line.considered],
         "failure": {"kind": failure.kind.value, "detail": failure.detail, "next_step": failure.consequence.next_step} if failure else None,
+        "cut": line.cut,
         "notes": list(line.notes),
     }

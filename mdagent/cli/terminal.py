@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from mdagent.guard.backoff import Dice
 
 
+_EVERY = 3.0  # seconds between two lines of progress where nobody watches
+
+
 @dataclass(slots=True)
 class Terminal:
     """`out` is for data and nothing else, `err` for talk. Settings are read when a command first needs them."""
@@ -33,6 +36,7 @@ class Terminal:
     code: int = 0
     _loaded: Loaded | None = None
     _clock: Clock | None = None
+    _told: float = float("-inf")
 
     @property
     def loaded(self) -> Loaded:
@@ -77,13 +81,27 @@ class Terminal:
         if self.lock_wait is not None:
             settings = replace(settings, lock=replace(settings.lock, read_wait=self.lock_wait, write_wait=self.lock_wait))
         watched = tuple(find_places(flags, self.environ, self.cwd).watched())
-        return Agent(settings, self.clock, self.say, lambda: load(flags, self.environ, self.cwd).settings, watched, self.dice)
+        return Agent(
+            settings, self.clock, self.say, lambda: load(flags, self.environ, self.cwd).settings, watched, self.dice, self.progress
+        )
 
     def say(self, text: str) -> None:
         """One line of talk on stderr, unless -q."""
         if not (self.flags and self.flags.quiet):
             self.err.write(one_line(text, 2000) + "\n")
             self.err.flush()
+
+    def progress(self, done: int, of: int, text: str) -> None:
+        """How far a long command is: on a terminal one line that renews itself, else a line every few seconds."""
+        if self.flags and self.flags.quiet:
+            return
+        last = done == of
+        if self.err.isatty() and self.environ.get("TERM") != "dumb":
+            self.err.write(f"\r\x1b[K{done}/{of} {one_line(text, 100)}" + ("\n" if last else ""))
+            self.err.flush()
+        elif last or self.clock.monotonic() - self._told >= _EVERY:
+            self._told = self.clock.monotonic()
+            self.say(f"{done}/{of} {text}")
 
     def fail(self, message: str, hint: str = "", code: int = 1) -> None:
         """An error: what happened, and the next step. Sets the exit code; -q does not silence it."""

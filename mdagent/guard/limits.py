@@ -76,7 +76,7 @@ def span(window: Window, now: datetime) -> tuple[datetime, datetime]:
     """The part of the past that the window counts, and when a calendar window starts anew (`now` for a rolling one)."""
     if not isinstance(window.per, str):
         return now - timedelta(seconds=window.per + max(2.0, 0.02 * window.per)), now
-    local = now.astimezone(ZoneInfo(window.zone))
+    local = (now - _GUARD).astimezone(ZoneInfo(window.zone))  # the first minute of a day may still be the day before to the provider
     start = local.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None)
     if window.per == "month":
         start = start.replace(day=1)

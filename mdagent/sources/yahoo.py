@@ -64,7 +64,7 @@ _ERROR_TEXT = re.compile(rb'"error"\s*:\s*[{"]')
 _CODES = (  # chart.error.code and description -> kind; the first that fits
     (r"Not Found|No data found", FailureKind.UNKNOWN_SYMBOL),
     (r"Data doesn.t exist", FailureKind.NO_DATA),
-    (r"Unauthorized|Invalid Crumb", FailureKind.AUTH),
+    (r"Unauthorized|Invalid Crumb|(?i:(unknown|invalid|missing|expired) (api )?key)", FailureKind.AUTH),
     (r"Too Many Requests", FailureKind.RATE_LIMITED),
     (r"Unprocessable|Bad Request", FailureKind.BAD_REQUEST),
 )

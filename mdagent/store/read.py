@@ -31,6 +31,7 @@ class Span(NamedTuple):
     end: datetime
     reason: str
     expires: datetime | None
+    as_of: datetime | None = None  # when the oldest part of it was fetched; the writer puts it in
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,10 @@ class Reader:
             return names, answer.fetchall() if names else [], ""
         except duckdb.Error as error:
             return [], [], str(error).splitlines()[0]
+
+    def calendars(self) -> list[tuple[str, date]]:
+        """The materialised calendars, and the first day that each does not know."""
+        return [(str(c), d) for c, d in self._db.execute("SELECT calendar, end_day FROM calendars ORDER BY calendar").fetchall()]
 
     def duplicates(self) -> int:
         """Rows beyond the first of their key: 0 in a sound store."""

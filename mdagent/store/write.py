@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from mdagent.market import BarRequest, BarSet
+    from mdagent.market import BarRequest, BarSet, CorporateAction
     from mdagent.quality.finding import Finding, Verdict
     from mdagent.quality.grade import Grade
     from mdagent.sessions import SessionTable
@@ -67,7 +68,7 @@ class Writer(Reader):
         self._keep_quarantine(number, key, batch)
         self._keep_opinion(number, key, batch)
         self._keep_facts(number, batch)
-        self.cover(number, key, batch.spans)
+        self.cover(key, batch.spans, batch.at)
         counts = (kept.inserted, kept.replaced, kept.revised, kept.quarantined, _digest(batch.bars))
         self._db.execute(
             f"INSERT INTO journal VALUES ({', '.join('?' * 15)})",
@@ -147,6 +148,7 @@ class Writer(Reader):
                 "SELECT value FROM actions WHERE symbol = ? AND source = ? AND kind = ? AND date = ?", words
             ).fetchall()
             if (action.value,) not in known:
+                self._expire_basis(action, bars)
                 self._db.execute("INSERT INTO actions VALUES (?,?,?,?,?,?,?,?)", [*words, action.value, bars.currency, at, number])
         told = bars.instrument
         if told:
@@ -154,16 +156,26 @@ class Writer(Reader):
             facts = [told.symbol.ticker, told.source, told.name, told.exchange, told.zone, told.currency, told.kind, told.first_trade, at]
             self._db.execute("INSERT INTO instruments VALUES (?,?,?,?,?,?,?,?,?)", facts)
 
-    def cover(self, number: int, key: list[str], spans: tuple[Span, ...]) -> None:
-        """Remember what was asked: new spans take the place of what they overlap, and final neighbours become one."""
+    def _expire_basis(self, action: CorporateAction, bars: BarSet) -> None:
+        """A split restates every earlier price that was delivered adjusted for splits, a dividend those adjusted for all: what
+        was fetched before it took effect is to be asked for again, so that a series never mixes two bases."""
+        stale = "('splits', 'all')" if action.kind == "split" else "('all')"
+        self._db.execute(
+            f"DELETE FROM coverage WHERE symbol = ? AND source = ? AND adjustment IN {stale} AND start_ts < ? AND as_of < ?",
+            [bars.symbol.ticker, bars.source, action.date, action.date + timedelta(days=1)],
+        )
+
+    def cover(self, key: list[str], spans: tuple[Span, ...], at: datetime) -> None:
+        """Remember what was asked, and when: new spans take the place of what they overlap, and final neighbours become one."""
         if not spans:
             return
-        rows = self._db.execute(f"SELECT start_ts, end_ts, reason, expires FROM coverage WHERE {KEY}", key).fetchall()
+        rows = self._db.execute(f"SELECT start_ts, end_ts, reason, expires, as_of FROM coverage WHERE {KEY}", key).fetchall()
         merged = merge(
-            [Span(*r) for r in rows], [Span(naive(s.start), naive(s.end), s.reason, s.expires and naive(s.expires)) for s in spans]
+            [Span(*r) for r in rows],
+            [Span(naive(s.start), naive(s.end), s.reason, s.expires and naive(s.expires), naive(at)) for s in spans],
         )
         self._db.execute(f"DELETE FROM coverage WHERE {KEY}", key)
-        self._db.executemany("INSERT INTO coverage VALUES (?,?,?,?,?,?,?,?,?)", [[*key, *s, number] for s in merged])
+        self._db.executemany("INSERT INTO coverage VALUES (?,?,?,?,?,?,?,?,?)", [[*key, *s] for s in merged])
 
     def keep_sessions(self, table: SessionTable) -> None:
         """Materialise a calendar in place of what the store has of it."""
@@ -207,10 +219,14 @@ def merge(old: list[Span], new: list[Span]) -> list[Span]:
     for span in sorted(left):
         last = joined[-1] if joined else None
         if last and last.end == span.start and last.expires is None and span.expires is None and last.reason == span.reason:
-            joined[-1] = last._replace(end=span.end)
+            joined[-1] = last._replace(end=span.end, as_of=_older(last.as_of, span.as_of))
         else:
             joined.append(span)
     return joined
+
+
+def _older(a: datetime | None, b: datetime | None) -> datetime | None:
+    return min(a, b) if a and b else a or b
 
 
 def _columns(batch: Batch) -> dict[str, np.ndarray]:

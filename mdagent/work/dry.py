@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.sources.windows import windows
 from mdagent.work.report import Considered, Line
-from mdagent.work.spans import gaps, joined, open_stretches
+from mdagent.work.spans import BEGINNING, gaps, open_stretches, within_depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from mdagent.work.fetch import Wish
 
 
-def dry_line(wish: Wish, store: BarStore, sessions: Callable[[BarRequest], Sequence[Session] | None], now: datetime) -> Line:
+def dry_line(
+    wish: Wish, store: BarStore, sessions: Callable[[BarRequest], Sequence[Session] | None], now: datetime, *, bounded_depth: bool
+) -> Line:
     """The line of a request as it stands, with the number of requests that a fetch would send."""
     request = wish.request
     if not wish.sources:
@@ -35,10 +37,11 @@ def dry_line(wish: Wish, store: BarStore, sessions: Callable[[BarRequest], Seque
     if store.exists() and not wish.refresh:
         with store.reading() as reader:
             spans, bars = reader.coverage(request, spec.name), reader.standing(request, spec.name).bars
+    stretches = gaps(request, open_stretches(request, spans, now), sessions(request), now)
+    due, notes = within_depth(stretches, request.interval, spec, now if bounded_depth else None)
     longest = spec.intervals[request.interval].per_request
-    due = joined(gaps(request, open_stretches(request, spans, now), sessions(request), now), longest)
     asked = sum(len(windows(w, longest)) for w in due)
-    told = tuple(f"would ask {spec.name} for {w.start:%Y-%m-%d %H:%M} to {w.end:%Y-%m-%d %H:%M}" for w in due) or ("the store has it",)
-    return Line(
-        request, spec.name, requests=asked, bars=bars, considered=(*wish.considered, Considered(spec.name, chosen=True, reasons=told))
-    )
+    told = tuple(f"would ask {spec.name} for {w.start:%Y-%m-%d %H:%M} to {w.end:%Y-%m-%d %H:%M}" for w in due)
+    considered = (*wish.considered, Considered(spec.name, chosen=True, reasons=told or notes or ("the store has it",)))
+    cut = bool(notes) and request.start > BEGINNING
+    return Line(request, spec.name, requests=asked, bars=bars, considered=considered, notes=notes, cut=cut)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mdagent.guard.outcome import Failure, FailureKind
@@ -13,7 +13,7 @@ from mdagent.store.read import key_of
 from mdagent.store.write import Batch
 from mdagent.work.gate import Call
 from mdagent.work.report import Considered, Line
-from mdagent.work.spans import BEGINNING, first_pending, gaps, joined, nothing, open_stretches, settle
+from mdagent.work.spans import BEGINNING, first_pending, gaps, nothing, open_stretches, settle, within_depth
 from mdagent.work.standing import line_of
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Tools:
     clock: Clock
     sessions: Callable[[BarRequest], Sequence[Session] | None]
     deadline: float
+    patience: float  # seconds that a request may wait for its turn and for quota, besides
     bounded_depth: bool  # does the world keep only so much past? (a recording is what it is)
 
 
@@ -90,21 +91,25 @@ async def _from(source: Source, wish: Wish, tools: Tools) -> Line:
         told = f"{name} does not know {request.symbol} (asked before; it is asked again from {known[0]:%Y-%m-%d %H:%M}Z, or with --refresh)"
         return _standing(wish, name, 0, Failure(FailureKind.UNKNOWN_SYMBOL, told), tools)
     sessions = tools.sessions(request)
-    due, notes = _within_depth(source, request, tools, _due(wish, name, sessions, tools))
-    sent, failure = 0, None
-    lacking = Failure(FailureKind.NO_DATA, notes[0]) if notes else None
-    call = Call("bars", request.symbol.ticker, tools.clock.monotonic() + (request.deadline or tools.deadline))
-    for window in due:
-        result = await tools.gate.converse(source, lambda window=window: source.bars(window), call)  # type: ignore[misc]
-        sent += sum(a.sent for a in result.attempts)
-        failure = result.failure
-        if result.value is not None:
-            if wish.refresh:
-                tools.ledger.forget_unknown(name, request.symbol.ticker)
-            failure = _keep(source, window, replace(result.value, fetched_at=now), sessions, tools)
-        if failure is not None and failure.kind is FailureKind.NO_DATA:
-            _remember_nothing(source, window, tools, now)
-            lacking, failure = failure, None  # the other windows may have some
+    sent, failure, lacking = 0, None, None
+    for again in (False, True):  # a split that came with the new bars makes the old ones due again
+        missing = _due(replace(wish, refresh=wish.refresh and not again), name, sessions, tools)
+        due, notes = within_depth(missing, request.interval, source.spec, now if tools.bounded_depth else None)
+        lacking = lacking or (Failure(FailureKind.NO_DATA, notes[0]) if notes else None)
+        for window in due:
+            call = Call("bars", request.symbol.ticker, tools.clock.monotonic() + (request.deadline or tools.deadline), tools.patience)
+            result = await tools.gate.converse(source, partial(source.bars, window), call)
+            sent += sum(a.sent for a in result.attempts)
+            failure = result.failure
+            if result.value is not None:
+                if wish.refresh:
+                    tools.ledger.forget_unknown(name, request.symbol.ticker)
+                failure = _keep(source, window, replace(result.value, fetched_at=tools.clock.now()), sessions, tools)
+            if failure is not None and failure.kind is FailureKind.NO_DATA:
+                _remember_nothing(source, window, tools, now)
+                lacking, failure = failure, None  # the other windows may have some
+            if failure is not None:
+                break
         if failure is not None:
             break
     line = _standing(replace(wish, notes=(*wish.notes, *notes)), name, sent, failure, tools)
@@ -123,25 +128,12 @@ def _due(wish: Wish, name: str, sessions: Sequence[Session] | None, tools: Tools
     return gaps(wish.request, open_stretches(wish.request, spans, now), sessions, now)
 
 
-def _within_depth(
-    source: Source, request: BarRequest, tools: Tools, due: list[BarRequest]
-) -> tuple[list[BarRequest], tuple[str, ...]]:
-    """The windows cut to what the source keeps, joined into as few requests as it allows; and a word where something was cut off."""
-    depth = source.spec.intervals[request.interval]
-    whole = joined(due, depth.per_request or None) if depth.history else joined(due, None)
-    if depth.history is None or not tools.bounded_depth:
-        return whole, ()
-    oldest = tools.clock.now() - depth.history + timedelta(minutes=5)  # a request takes its time
-    cut = [w.over(max(w.start, oldest), w.end) for w in whole if w.end > oldest]
-    if all(w.start >= oldest for w in whole):
-        return cut, ()
-    told = f"{source.spec.name} keeps {request.interval} bars for {depth.history.days} days; before {oldest:%Y-%m-%d} it has none"
-    return cut, (told,)
-
-
 def _keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[Session] | None, tools: Tools) -> Failure | None:
     """Judge an answer and write it, or say why it cannot be kept."""
     now, delay = tools.clock.now(), source.spec.delay
+    if bars.adjustment is not window.adjustment:
+        words = f"{window.adjustment} prices of {window.symbol} were asked for, the answer has {bars.adjustment} prices"
+        return Failure(FailureKind.MISMATCH, words)
     verdict = judge(bars, window, sessions, now, delay)
     if verdict.refused:
         bad, told = len(verdict.quarantine), verdict.quarantine[0]
@@ -157,7 +149,7 @@ def _keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[S
     given = grade(verdict)
     batch = Batch(
         tools.gate.run,
-        replace(window, adjustment=bars.adjustment),
+        window,
         kept,
         bar_scores(given, verdict, kept),
         _not_before(kept, pending),
@@ -182,7 +174,7 @@ def _not_before(bars: BarSet, pending: datetime) -> np.ndarray:
 def _remember_nothing(source: Source, window: BarRequest, tools: Tools, now: datetime) -> None:
     """Write an empty answer down, so that it is not asked for again at once."""
     with tools.store.writing(f"fetch {window.symbol}") as writer:
-        writer.cover(0, key_of(window, source.spec.name), (nothing(window, now),))
+        writer.cover(key_of(window, source.spec.name), (nothing(window, now),), now)
 
 
 def _standing(wish: Wish, name: str, sent: int, failure: Failure | None, tools: Tools) -> Line:

@@ -7,6 +7,7 @@ again from memory, so only the request that failed goes out twice.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mdagent.store.ledger import Ledger
 
 T = TypeVar("T")
+_log = logging.getLogger(__name__)
 _MEMORY = 600.0  # seconds of requests that the retry budget looks back on
 _HOUR = timedelta(hours=1)
 _SYMBOL_MEMORY = timedelta(hours=24)
@@ -56,11 +58,13 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What the user asked of one source. `deadline` is on the monotonic clock."""
+    """What the user asked of one source. `deadline` is on the monotonic clock; the time that it waits for its turn or for quota,
+    at most `patience` seconds, is not counted."""
 
     endpoint: str
     subject: str
     deadline: float
+    patience: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class Telling:
     """What one call has come to so far: tries begun, attempts made, answers that need not be asked for again."""
 
     tried: int = 1
+    waited: float = 0.0
     attempts: list[Attempt] = field(default_factory=list)
     known: dict[str, Exchange] = field(default_factory=dict)
     settled: set[int] = field(default_factory=set)
@@ -118,7 +123,7 @@ class Gate:
             try:
                 value = await self._drive(source, begin(), call, telling)
             except ConversationFailed as error:
-                pause = self._pause(error.failure, telling.tried, call)
+                pause = self._pause(error.failure, telling, call)
                 if pause is None:
                     return Result(None, error.failure, tuple(telling.attempts))
                 telling.tried += 1
@@ -153,22 +158,10 @@ class Gate:
         """Send one request; what comes of it is settled at once where it failed, else when the conversation has read it."""
         name, policy = source.spec.name, self.policy(source.spec.name)
         request = _rehosted(request, policy.hosts, telling.tried)
-        token = await self._reserve(name, policy, request, call)
-        if isinstance(token, Failure):
-            attempt = Attempt(name, call.endpoint, request.url.host, self.clock.now(), 0.0, None, 0, token, sent=False)
-            telling.attempts.append(attempt)
-            return Exchange(None, attempt, None, token)
-        began, start = self.clock.now(), self.clock.monotonic()
-        exchange = Exchange(token, Attempt(name, call.endpoint, request.url.host, began, 0.0, None, 0, None), None, _CUT_SHORT)
-        try:
-            async with self._place(name, policy.concurrency):
-                exchange = await self._send(source, request, exchange, min(policy.limits.total, call.deadline - start))
-        finally:  # cancelled on the way, too: it was sent, so it is charged
-            ms = 1000 * (self.clock.monotonic() - start)
-            exchange = replace(exchange, attempt=replace(exchange.attempt, ms=ms))
-            if exchange.reply is None:
-                self._settle(exchange, exchange.failure, telling)
-                self._consequences(source, policy, exchange, call)
+        queued = self.clock.monotonic()
+        async with self._place(name, policy.concurrency):
+            telling.waited += self.clock.monotonic() - queued
+            exchange = await self._guarded(source, request, call, telling)
         headers = {k.lower(): v for k, v in exchange.reply.headers.items()} if exchange.reply is not None else {}
         rest = read_remaining(headers, self.clock.now())
         if rest:
@@ -176,19 +169,41 @@ class Gate:
         telling.known[_memory(request)] = exchange
         return exchange
 
-    async def _reserve(self, name: str, policy: Policy, request: httpx.Request, call: Call) -> int | Failure:
-        """A token, waiting for one as long as the deadline allows; else why there is none."""
+    async def _guarded(self, source: Source, request: httpx.Request, call: Call, telling: Telling) -> Exchange:
+        """Reserve and send."""
+        name, policy = source.spec.name, self.policy(source.spec.name)
+        token = await self._reserve(name, policy, request, call, telling)
+        if isinstance(token, Failure):
+            attempt = Attempt(name, call.endpoint, request.url.host, self.clock.now(), 0.0, None, 0, token, sent=False)
+            telling.attempts.append(attempt)
+            return Exchange(None, attempt, None, token)
+        began, start = self.clock.now(), self.clock.monotonic()
+        exchange = Exchange(token, Attempt(name, call.endpoint, request.url.host, began, 0.0, None, 0, None), None, _CUT_SHORT)
+        try:
+            seconds = min(policy.limits.total, call.deadline + telling.waited - start)
+            exchange = await self._send(source, request, exchange, seconds)
+        finally:  # cancelled on the way, too: it was sent, so it is charged
+            ms = 1000 * (self.clock.monotonic() - start)
+            exchange = replace(exchange, attempt=replace(exchange.attempt, ms=ms))
+            if exchange.reply is None:
+                self._settle(exchange, exchange.failure, telling)
+                self._consequences(source, policy, exchange, call)
+        return exchange
+
+    async def _reserve(self, name: str, policy: Policy, request: httpx.Request, call: Call, telling: Telling) -> int | Failure:
+        """A token, waiting for one as long as deadline or patience allow; else why there is none."""
         what = Reservation(call.endpoint, request.url.host, self.run, call.subject)
         while True:
             answer = self.ledger.reserve(name, policy.windows, what=what)
             if not isinstance(answer, Refusal):
                 return answer.token
-            left = call.deadline - self.clock.monotonic()
+            left = max(call.patience - telling.waited, call.deadline + telling.waited - self.clock.monotonic())
             told = f"{answer.reason}; free again at {answer.until:%Y-%m-%d %H:%M:%S}Z"
             if answer.wait > left:
                 return Failure(FailureKind.THROTTLED, f"{name}: {told}", until=answer.until)
             self.say(f"waiting {answer.wait:.1f} s for {name}: {told}")
             await self.clock.sleep(answer.wait)
+            telling.waited += answer.wait
 
     async def _send(self, source: Source, request: httpx.Request, exchange: Exchange, seconds: float) -> Exchange:
         """The answer, or the failure that the wire, the status or the body tells."""
@@ -232,6 +247,7 @@ class Gate:
         charge = failure.consequence.charge if failure else Charge.CHARGED
         refund = not exchange.sent and charge in (Charge.REFUNDED, Charge.UNLESS_SENT)
         self.ledger.settle(exchange.token, attempt, refund=refund)
+        _log.info("%s %s: %s in %.0f ms", attempt.source, attempt.endpoint, failure.kind if failure else attempt.status, attempt.ms)
         self._sent.append((self.clock.monotonic(), telling.tried > 1))
 
     def _consequences(self, source: Source, policy: Policy, exchange: Exchange, call: Call) -> None:
@@ -247,12 +263,12 @@ class Gate:
         if seconds:
             self.ledger.block(name, seconds, f"{name} asked to be left alone ({failure.kind})", fresh=not recent)
 
-    def _pause(self, failure: Failure, tried: int, call: Call) -> float | None:
+    def _pause(self, failure: Failure, telling: Telling, call: Call) -> float | None:
         now = self.clock.monotonic()
         while self._sent and self._sent[0][0] < now - _MEMORY:
             self._sent.popleft()
         budget = Budget(len(self._sent), sum(again for _, again in self._sent))
-        return next_pause(failure, tried, call.deadline - now, budget, self.dice)
+        return next_pause(failure, telling.tried, call.deadline + telling.waited - now, budget, self.dice)
 
     def _place(self, name: str, concurrency: int) -> asyncio.Semaphore:
         return self._places.setdefault(name, asyncio.Semaphore(concurrency))

@@ -81,19 +81,13 @@ class Sent(NamedTuple):
     detail: str | None
 
 
-class Held(NamedTuple):
-    """What the store holds."""
-
-    bars: int
-    quarantined: int
-
-
 @dataclass
 class Stage:
     """`home` is MDAGENT_HOME, `cwd` the working folder; every stream is kept, to be searched for the canary at the end."""
 
     home: Path
     cwd: Path
+    ca_file: Path | None
     clock: LeapingClock = field(default_factory=LeapingClock)
     more: dict[str, str] = field(default_factory=dict)
     streams: list[str] = field(default_factory=list)
@@ -103,6 +97,8 @@ class Stage:
         made = {"MDAGENT_HOME": str(self.home), "MDAGENT_YAHOO_API_KEY": CANARY, "TERM": "dumb", "HOME": str(self.cwd)}
         if server is not None:
             made["MDAGENT_SOURCES__YAHOO__BASE_URL"] = f"{'https' if server.tls else 'http'}://{server.place}"
+        if self.ca_file is not None:
+            made["MDAGENT_WIRE__CA_FILE"] = str(self.ca_file)
         return made | self.more
 
     def run(self, *words: str, server: NastyServer | None = None) -> Ran:
@@ -126,16 +122,13 @@ class Stage:
         rows: list[dict[str, Any]] = json.loads(ran.out)
         return rows
 
-    def held(self) -> Held:
-        """Rows of the store; nothing where there is none."""
-        if not (self.home / "bars.duckdb").exists():
-            return Held(0, 0)
-        row = self.query("SELECT (SELECT count(*) FROM bars) AS bars, (SELECT count(*) FROM quarantine) AS quarantined")[0]
-        return Held(row["bars"], row["quarantined"])
-
     def bars(self) -> list[dict[str, Any]]:
-        """Every stored bar, whole."""
+        """Every stored bar, whole, in order of time."""
         return self.query("SELECT * FROM bars ORDER BY ALL")
+
+    def quarantined(self) -> list[dict[str, Any]]:
+        """Every row in quarantine."""
+        return self.query("SELECT * FROM quarantine ORDER BY ALL")
 
     def sent(self) -> list[Sent]:
         """The attempts of the ledger, in order."""

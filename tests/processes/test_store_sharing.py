@@ -58,7 +58,10 @@ def share(home: Path, writers: int, readers: int, seconds: float) -> Account:
     wrote, read = [lines_of(p)[1:] for p in writing], [line for p in reading for line in lines_of(p)[1:]]
     acks = [[line.split() for line in lines] for lines in wrote]
     safe = {name: int(lines[-1][1]) for name, lines in zip(names, acks, strict=True)}
-    assert state(BarStore(program.store, WORLD, clock)) == safe
+    store = BarStore(program.store, WORLD, clock)
+    assert state(store) == safe
+    with store.reading() as reader:
+        assert reader.duplicates() == 0
     return Account([float(line.split()[2]) for line in read], [float(a[2]) for lines in acks for a in lines], [len(a) for a in acks], safe, fetched)
 
 

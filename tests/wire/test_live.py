@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
 import ssl
-import subprocess
 import threading
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -19,6 +17,7 @@ from mdagent.guard.outcome import FailureKind
 from mdagent.wire import Limits, WireFailed, WireOptions
 from mdagent.wire.bounds import exchange
 from mdagent.wire.live import LiveTransport, why_refused
+from tests.wire.certificates import Certificates
 from tests.wire.nasty import NastyServer, NextRequest, StartTls, answer, head
 
 if TYPE_CHECKING:
@@ -169,38 +168,9 @@ def test_a_ca_file_that_cannot_be_read_is_a_setting_error(tmp_path: Path) -> Non
             LiveTransport(WireOptions(ca_file=tmp_path / name))
 
 
-class _Certificates:
-    """A small authority of its own, made with the openssl program."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._run("req", "-x509", *self._key("ca"), "-subj", "/CN=ca", "-days", "2", "-out", "ca.pem")
-        self.ca = folder / "ca.pem"
-
-    def server(self, name: str, *, subject: str, days: int = 2) -> ssl.SSLContext:
-        self._run("req", *self._key(name), "-subj", f"/CN={name}", "-out", f"{name}.csr")
-        (self._folder / f"{name}.ext").write_text(f"subjectAltName={subject}\n")
-        signing = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", str(days), "-extfile", f"{name}.ext")
-        self._run("x509", "-req", "-in", f"{name}.csr", *signing, "-out", f"{name}.pem")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._folder / f"{name}.pem", self._folder / f"{name}.key")
-        return context
-
-    @staticmethod
-    def _key(name: str) -> tuple[str, ...]:
-        return ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key")
-
-    def _run(self, *words: str) -> None:
-        done = subprocess.run(["openssl", *words], cwd=self._folder, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            pytest.skip(f"this openssl cannot make the certificate: {done.stderr[-200:]}")
-
-
 @pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> _Certificates:
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl program here")
-    return _Certificates(tmp_path_factory.mktemp("certificates"))
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return Certificates(tmp_path_factory.mktemp("certificates"))
 
 
 def _ask_tls(context: ssl.SSLContext, ca_file: Path | None) -> httpx.Response:
@@ -211,7 +181,7 @@ def _ask_tls(context: ssl.SSLContext, ca_file: Path | None) -> httpx.Response:
             assert server.requests == [] or b"CANARY" in server.requests[0]
 
 
-def test_a_good_certificate_is_accepted(certificates: _Certificates) -> None:
+def test_a_good_certificate_is_accepted(certificates: Certificates) -> None:
     assert _ask_tls(certificates.server("good", subject="IP:127.0.0.1"), certificates.ca).content == b"secret"
 
 
@@ -221,7 +191,7 @@ def test_a_good_certificate_is_accepted(certificates: _Certificates) -> None:
     ids=["TS10 expired", "TS11 another host"],
 )
 def test_a_bad_certificate_fails_before_anything_is_sent(
-    certificates: _Certificates, name: str, subject: str, days: int, words: str
+    certificates: Certificates, name: str, subject: str, days: int, words: str
 ) -> None:
     with pytest.raises(WireFailed, match=words) as caught:
         _ask_tls(certificates.server(name, subject=subject, days=days), certificates.ca)
@@ -229,7 +199,7 @@ def test_a_bad_certificate_fails_before_anything_is_sent(
     assert not caught.value.sent
 
 
-def test_an_unknown_authority_is_not_trusted(certificates: _Certificates) -> None:
+def test_an_unknown_authority_is_not_trusted(certificates: Certificates) -> None:
     with pytest.raises(WireFailed) as caught:
         _ask_tls(certificates.server("stranger", subject="IP:127.0.0.1"), None)
     assert caught.value.failure.kind is FailureKind.TLS_FAIL
@@ -241,7 +211,7 @@ def test_a_server_that_speaks_no_tls_gets_nothing() -> None:
     assert failure.failure.kind in {FailureKind.TLS_FAIL, FailureKind.CONNECT_FAIL}
 
 
-def test_a_tunnel_through_the_configured_proxy_is_checked_to_its_end(certificates: _Certificates) -> None:
+def test_a_tunnel_through_the_configured_proxy_is_checked_to_its_end(certificates: Certificates) -> None:
     good = certificates.server("tunnel", subject="DNS:data.example")
     script: list[Step] = [head(status="200 Established"), StartTls(good), NextRequest(), answer(b"through")]
     with NastyServer(script) as proxy:
