@@ -7,16 +7,17 @@ with Agent.open() as agent:
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from mdagent.errors import MdagentError, UsageError
-from mdagent.market import Adjustment, BarRequest, BarSet, Symbol
-from mdagent.work.report import Considered, Line, Report
+from mdagent.market import BarRequest, BarSet, Symbol
+from mdagent.work.report import Line, Report
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mdagent.sources.base import Conversation, Source
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
-    from mdagent.work.fetch import Wish
+    from mdagent.work.fetch import Tools
     from mdagent.work.gate import Gate, Policy
 
 _PATIENCE = 120.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
@@ -114,7 +115,9 @@ class Agent:
         line = served.report.lines[0]
         if not served.rows:
             raise MdagentError(line.failure.detail if line.failure else f"no bars of {request.symbol}")
-        return _barset(request, served.rows)
+        from mdagent.store.read import barset
+
+        return barset(request, served.rows)
 
     def fetch(self, requests: Sequence[BarRequest], *, source: str = "auto", refresh: bool = False) -> Served:
         """Bars of every request, from the store where it has them, else from a source. A failure of one symbol is in its line.
@@ -137,10 +140,11 @@ class Agent:
     def plan(self, requests: Sequence[BarRequest], *, source: str = "auto", refresh: bool = False) -> Report:
         """What `fetch` would do: each line's `requests` are those it would send. Sends and writes nothing but calendars."""
         from mdagent.work.dry import dry_line
+        from mdagent.work.fit import wish_for
 
         sources = self._able(self._names(source))
         now, bounded = self.clock.now(), self.settings.world != "replay"
-        wishes = [self._wish(r, sources, refresh=refresh) for r in map(self._clamped, requests)]
+        wishes = [wish_for(r, sources, refresh=refresh) for r in map(self._clamped, requests)]
         lines = [dry_line(w, self.store, self._sessions, now, bounded_depth=bounded) for w in wishes]
         return Report(tuple(dict.fromkeys(lines)), self._run_name(), 0.0)
 
@@ -261,51 +265,36 @@ class Agent:
         with self.store.reading() as reader:
             return reader.bars(wanted, names)
 
-    def _wish(self, request: BarRequest, sources: Sequence[Source], *, refresh: bool) -> Wish:
-        """Which sources may be asked for it, and why the others may not."""
-        from mdagent.work.fetch import Wish
-
-        able, left = [], []
-        for source in sources:
-            why = _unfit(source, request)
-            if why:
-                left.append(Considered(source.spec.name, chosen=False, reasons=(why,)))
-            else:
-                able.append(source)
-        return Wish(request, tuple(able), refresh, tuple(left))
-
     async def _fetch_all(self, requests: Sequence[BarRequest], names: Sequence[str], *, refresh: bool) -> list[Line]:
         import asyncio
 
-        from mdagent.work.fetch import Tools, fetch
+        places, done, many = asyncio.Semaphore(_TOGETHER), 0, len(requests) > 1
 
-        gate = self._gate()
-        tools = Tools(
-            self.store,
-            self.ledger,
-            gate,
-            self.clock,
-            self._sessions,
-            self.settings.fetch.deadline,
-            _PATIENCE if len(requests) > 1 else 0.0,
-            bounded_depth=self.settings.world != "replay",
-        )
-        places, done = asyncio.Semaphore(_TOGETHER), 0
+        async def one(request: BarRequest, gate: Gate) -> Line:
+            from mdagent.work.fetch import fetch
+            from mdagent.work.fit import wish_for
 
-        async def one(request: BarRequest) -> Line:
             nonlocal done
             async with places:
+                await self.clock.sleep(0)  # lets a Ctrl-C in, even where no answer has to be waited for
                 self._adopt()
-                line = await fetch(self._wish(request, self._able(names), refresh=refresh), tools)
+                tools = self._tools(gate, patience=_PATIENCE if many else 0.0)
+                line = await fetch(wish_for(request, self._able(names), refresh=refresh), tools)
             done += 1
-            if len(requests) > 1:
-                self.progress(done, len(requests), f"{request.symbol}: {_brief(line)}")
+            if many:
+                self.progress(done, len(requests), f"{request.symbol}: {line.brief}")
             return line
 
-        with self._watching(long=len(requests) > 1):
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(r)) for r in requests]
+        with self._watching(long=many):
+            async with self._gate() as gate, asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(r, gate)) for r in requests]
         return [t.result() for t in tasks]
+
+    def _tools(self, gate: Gate, *, patience: float) -> Tools:
+        from mdagent.work.fetch import Tools
+
+        deadline, bounded = self.settings.fetch.deadline, self.settings.world != "replay"
+        return Tools(self.store, self.ledger, gate, self.clock, self._sessions, deadline, patience, bounded_depth=bounded)
 
     def _watching(self, *, long: bool) -> AbstractContextManager[None]:
         """While a long fetch runs, an edit of the settings files is noticed."""
@@ -324,17 +313,17 @@ class Agent:
         from mdagent.guard.outcome import Failure, FailureKind
         from mdagent.work.gate import Call
 
-        gate = self._gate()
         answers: list[Any] = []
-        for subject, ask in asks:
-            answer: Any = Failure(FailureKind.BAD_REQUEST, "no source is enabled that offers this")
-            for source in sources:
-                call = Call(endpoint, subject, self.clock.monotonic() + self.settings.fetch.deadline)
-                result: Any = await gate.converse(source, partial(ask, source), call)
-                answer = result.failure or result.value
-                if result.failure is None:
-                    break
-            answers.append(answer)
+        async with self._gate() as gate:
+            for subject, ask in asks:
+                answer: Any = Failure(FailureKind.BAD_REQUEST, "no source is enabled that offers this")
+                for source in sources:
+                    call = Call(endpoint, subject, self.clock.monotonic() + self.settings.fetch.deadline)
+                    result: Any = await gate.converse(source, partial(ask, source), call)
+                    answer = result.failure or result.value
+                    if result.failure is None:
+                        break
+                answers.append(answer)
         return answers
 
     def _sessions(self, request: BarRequest) -> Any:  # noqa: ANN401  sessions or None
@@ -342,16 +331,20 @@ class Agent:
 
         return ensure_sessions(self.store, request, self.settings.sessions.closures)
 
-    def _gate(self) -> Gate:
+    @asynccontextmanager
+    async def _gate(self) -> AsyncIterator[Gate]:
+        """The door to the providers, and behind it a wire that is closed with it."""
         import random
 
         from mdagent.wire import open_wire
         from mdagent.work.gate import Gate
 
-        wire = open_wire(self.settings.world, self.clock, options=self._wire_options())
-        return Gate(
-            self.ledger, wire, self.clock, self.dice or random.SystemRandom(), self._run_name(), self.policy, self.say, self.settings.world
-        )
+        world, dice = self.settings.world, self.dice or random.SystemRandom()
+        wire = open_wire(world, self.clock, options=self._wire_options())
+        try:
+            yield Gate(self.ledger, wire, self.clock, dice, self._run_name(), self.policy, self.say, world)
+        finally:
+            await wire.aclose()
 
     def _wire_options(self) -> Any:  # noqa: ANN401  wire.WireOptions, which must not be imported for a cached read
         from urllib.parse import urlsplit
@@ -400,45 +393,5 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(told) if isinstance(told, BaseExceptionGroup) else told
 
 
-def _unfit(source: Source, request: BarRequest) -> str:
-    """Why this source cannot serve the request at all, or ""."""
-    spec = source.spec
-    if request.interval not in spec.intervals:
-        return f"it has no {request.interval} bars"
-    if request.adjustment not in spec.delivers:
-        return f"it delivers {' or '.join(spec.delivers)} prices, not {request.adjustment}"
-    if request.adjustment is Adjustment.ALL and request.interval.intraday:
-        return f"its {request.interval} bars are not adjusted for dividends"
-    return ""
-
-
 def _quote_of(symbol: Symbol) -> Callable[[Source], Conversation[Quote]]:
     return lambda source: source.quote(symbol)
-
-
-def _brief(line: Line) -> str:
-    if line.failure:
-        return line.failure.detail
-    return f"{line.bars} bars, grade {line.letter}, {line.requests} request{'s' if line.requests != 1 else ''}"
-
-
-def _barset(request: BarRequest, rows: Sequence[tuple[Any, ...]]) -> BarSet:
-    import numpy as np
-
-    columns = list(zip(*rows, strict=True))
-    ts, sources, currency, provisional = columns[2], columns[8], columns[10], columns[12]
-    opened, high, low, close, volume = (np.array(columns[i], dtype=np.float64) for i in range(3, 8))
-    return BarSet(
-        request.symbol,
-        request.interval,
-        "+".join(sorted({str(s) for s in sources})),
-        request.adjustment,
-        str(currency[0]) if currency[0] else None,
-        np.array(ts, dtype="datetime64[us]"),
-        opened,
-        high,
-        low,
-        close,
-        volume,
-        complete_until=next((t for t, p in zip(ts, provisional, strict=True) if p), None),
-    )

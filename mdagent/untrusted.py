@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]+")
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]+")
 
 
 def one_line(text: str, limit: int = 300) -> str:
-    """`text` with every run of C0, C1, bidi and invisible characters as one space, cut at `limit` characters."""
+    """`text` with every run of C0, C1, bidi, invisible and half characters as one space, cut at `limit` characters."""
     flat = _UNSAFE.sub(" ", text[: 4 * limit]).strip()
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"

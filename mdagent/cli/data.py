@@ -203,7 +203,8 @@ def query(
     \b
     Examples:
       mdagent query "SELECT symbol, count(*), max(ts) FROM bars GROUP BY ALL"
-      mdagent query "SHOW ALL TABLES"                    what there is
+      mdagent query "SHOW TABLES"                        what there is
+      mdagent query "DESCRIBE bars"                      and its columns
     """
     from mdagent.errors import UsageError
 
@@ -215,5 +216,5 @@ def query(
         with agent.store.reading("query") as reader:
             columns, rows, wrong = reader.query(sql)
     if wrong:
-        raise UsageError(wrong, 'mdagent query "SHOW ALL TABLES" lists what there is')
+        raise UsageError(wrong, 'mdagent query "SHOW TABLES" lists what there is')
     write(columns, list(rows), terminal, form=chosen, output=output, force=force)

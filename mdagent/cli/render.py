@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from mdagent.errors import UsageError
+from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

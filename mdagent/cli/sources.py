@@ -110,19 +110,10 @@ def _show(
     columns: tuple[str, ...], rows: list[tuple[object, ...]], terminal: Terminal, form: str | None, *, as_json: bool, as_csv: bool
 ) -> None:
     from mdagent.cli.render import choose_format, write_rows
+    from mdagent.cli.table import print_cards
 
     chosen = choose_format(form, as_json=as_json, as_csv=as_csv, output=None, tty=terminal.out.isatty())
     if chosen != "table":
         write_rows(chosen, columns, rows, terminal.out, terminal)
         return
-    for row in rows:  # a few sources with many facts read better one below the other
-        _card(columns, row, terminal)
-
-
-def _card(columns: tuple[str, ...], row: tuple[object, ...], terminal: Terminal) -> None:
-    from mdagent.cli.table import words
-
-    terminal.out.write(f"{row[0]}\n")
-    for name, value in zip(columns[1:], row[1:], strict=True):
-        if value not in (None, ""):
-            terminal.out.write(f"  {name:14} {words(value)}\n")
+    print_cards(columns, rows, terminal.out)  # a few sources with many facts read better one below the other

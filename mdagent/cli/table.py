@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mdagent.cli.terminal import Terminal
 
 _WIDE = 160  # columns, where no terminal tells its own
+_FOLDED = 12  # a column of text may be folded to this
+_WHOLE = ("symbol", "ts", "source", "grade", "as_of")
 _SHARED = ("interval", "source", "adjustment", "currency", "provisional")
 
 
@@ -39,15 +41,34 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: Text
         bool(rows) and all((isinstance(r[i], int | float) and not isinstance(r[i], bool)) or r[i] is None for r in rows)
         for i in range(len(columns))
     ]
-    for name, right in zip(columns, numeric, strict=True):
-        table.add_column(
-            name, justify="right" if right else "left", no_wrap=right or name in ("symbol", "ts", "source", "grade"), overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(Text(words(v)) for v in row))
+    whole = [right or name in _WHOLE for name, right in zip(columns, numeric, strict=True)]
+    for name, right, no_wrap in zip(columns, numeric, whole, strict=True):
+        table.add_column(name, justify="right" if right else "left", no_wrap=no_wrap, overflow="fold")
+    cells = [[words(v) for v in row] for row in rows]
+    for row in cells:
+        table.add_row(*map(Text, row))
     color = terminal.wants_color(out)
     width = None if out.isatty() else _WIDE
-    Console(file=out, force_terminal=color, no_color=not color, width=width, highlight=False).print(table)
+    console = Console(file=out, force_terminal=color, no_color=not color, width=width, highlight=False)
+    if _least(columns, cells, whole) > console.width:  # a number is never cut: rather one cell below the other
+        out.write(title + "\n" if title else "")
+        print_cards(columns, rows, out)
+        return
+    console.print(table)
+
+
+def _least(columns: Sequence[str], cells: Sequence[Sequence[str]], whole: Sequence[bool]) -> int:
+    """The width below which a table would cut a column that must stay whole, or fold another beyond reading."""
+    longest = (max(map(len, column)) for column in zip(columns, *cells, strict=True))
+    return sum((long if firm else min(long, _FOLDED)) + 3 for long, firm in zip(longest, whole, strict=True))
+
+
+def print_cards(columns: Sequence[str], rows: Sequence[Sequence[Any]], out: TextIO) -> None:
+    """Each row as a card: its first cell, and below it a line for every other cell that says something."""
+    width = max(map(len, columns)) + 1
+    for row in rows:
+        out.write(f"{words(row[0])}\n")
+        out.writelines(f"  {name:{width}} {told}\n" for name, value in zip(columns[1:], row[1:], strict=True) if (told := words(value)))
 
 
 def words(value: object) -> str:

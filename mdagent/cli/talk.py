@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mdagent.work.report import Line, Report
 
 SCHEMA_VERSION = 1
+_SELDOM = ("missing", "quarantined", "provisional", "notes")  # columns that stay away when they have nothing to say
 
 
 def tell(report: Report, terminal: Terminal, *, dry: bool = False) -> None:
@@ -83,7 +84,8 @@ def _table(report: Report, terminal: Terminal) -> None:
         )
         for line in report.lines
     ]
-    print_table(columns, rows, terminal.err, terminal)
+    said = [i for i, name in enumerate(columns) if name not in _SELDOM or any(row[i] for row in rows)]
+    print_table([columns[i] for i in said], [[row[i] for i in said] for row in rows], terminal.err, terminal)
 
 
 def explain(report: Report) -> Iterator[str]:

@@ -20,6 +20,7 @@ def number(fields: Mapping[str, Any], name: str) -> float | None:
 
 
 def text(fields: Mapping[str, Any], name: str) -> str:
-    """A text of at most 4096 characters, else the empty one."""
+    """A text of at most 4096 characters, else the empty one. Half characters (lone surrogates, which JSON can spell and UTF-8
+    cannot) become `?`."""
     value = fields.get(name)
-    return value[:_LONGEST] if isinstance(value, str) else ""
+    return value[:_LONGEST].encode("utf-8", "replace").decode() if isinstance(value, str) else ""

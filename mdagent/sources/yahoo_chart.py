@@ -27,6 +27,7 @@ SOURCE = "yahoo"
 READ = {"1wk": "1w", "60m": "1h"}
 _MILLISECONDS = 1e11  # epoch seconds reach this in the year 5138; epoch milliseconds passed it in 1973
 LATEST = 4102444800  # 2100-01-01: no bar is stamped later
+_EARLIEST = -5364662400.0  # 1800-01-01: none is stamped earlier
 _ENOUGH = 3  # rows from which a spacing can be told
 
 
@@ -112,6 +113,9 @@ def _zone(meta: dict[str, Any]) -> ZoneInfo:
 def _answer(result: dict[str, Any], meta: dict[str, Any], request: BarRequest, zone: ZoneInfo) -> tuple[Answer, bool]:
     """The rows of the body, without a live last row; and whether they are adjusted for dividends too."""
     cells = result.get("timestamp") or []
+    if not isinstance(cells, list):
+        msg = "the time stamps of the answer are no list"
+        raise failed(FailureKind.SCHEMA, msg)
     quote = result["indicators"]["quote"][0]
     if not cells:
         if any(quote.get(name) for name in COLUMNS):
@@ -140,7 +144,7 @@ def _seconds(told: Column, meta: dict[str, Any], request: BarRequest) -> tuple[n
             msg = "the answer's time stamps are milliseconds; Yahoo's are seconds"
             raise failed(FailureKind.SCHEMA, msg)
         first = number(meta, "firstTradeDate")
-        since = min(request.start.timestamp(), first if first is not None else np.inf, 1e9) if first is None or first < 0 else 1.0
+        since = max(_EARLIEST, min(request.start.timestamp(), first or 1e9, 1e9)) if first is None or first < 0 else 1.0
         real = ~(told.null | told.bad) & (seconds < LATEST) & (seconds >= since)
     return np.where(real, seconds, 0.0).astype(np.int64), real
 
@@ -231,7 +235,7 @@ def _action(entry: object, kind: str, zone: ZoneInfo) -> CorporateAction:
     if kind == "split":
         new, old = number(fields, "numerator"), number(fields, "denominator")
         value = new / old if new and old else None
-    if when is None or value is None or abs(when) > LATEST or (value <= 0 and kind == "split"):
+    if when is None or value is None or abs(when) > LATEST or (kind == "split" and not 0 < value < np.inf):
         msg = f"a {kind} of the answer has no date or no value"
         raise failed(FailureKind.SCHEMA, msg)
     return CorporateAction(cast("Any", kind), datetime.fromtimestamp(when, zone).date(), value)

@@ -103,8 +103,23 @@ class BarStore:
     def _create(self) -> None:
         """Build under a temporary name and rename: a kill half-way leaves no file that nobody can open."""
         new = self.path.with_name(f".{self.path.name}.new-{os.getpid()}")
-        for leftover in self.path.parent.glob(f".{self.path.name}.new-*"):  # we hold the lock: nobody is building
-            leftover.unlink()
+        self._clear_away()
+        try:
+            self._build(new)
+            _sync(new)
+            new.chmod(0o600)
+            new.rename(self.path)
+        except BaseException:
+            self._clear_away()
+            raise
+        _sync(self.path.parent)
+
+    def _clear_away(self) -> None:
+        """Remove half-built stores. We hold the lock: nobody is building."""
+        for leftover in self.path.parent.glob(f".{self.path.name}.new-*"):
+            leftover.unlink(missing_ok=True)
+
+    def _build(self, new: Path) -> None:
         db = duckdb.connect(new)
         try:
             for number, migration in enumerate(MIGRATIONS, 1):
@@ -115,10 +130,6 @@ class BarStore:
             db.execute("CHECKPOINT")
         finally:
             db.close()
-        _sync(new)
-        new.chmod(0o600)
-        new.rename(self.path)
-        _sync(self.path.parent)
 
     def _check_world(self, db: duckdb.DuckDBPyConnection) -> None:
         told = dict(db.execute("SELECT key, value FROM meta").fetchall())

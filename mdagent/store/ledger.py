@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS attempts (
     id INTEGER PRIMARY KEY, at INTEGER NOT NULL, source TEXT NOT NULL, endpoint TEXT NOT NULL, host TEXT NOT NULL, run TEXT NOT NULL,
-    subject TEXT NOT NULL, cost INTEGER NOT NULL, state TEXT NOT NULL, status INTEGER, kind TEXT, detail TEXT, ms REAL, size INTEGER);
+    subject TEXT NOT NULL, cost INTEGER NOT NULL, state TEXT NOT NULL, status INTEGER, kind TEXT, detail TEXT, ms REAL, size INTEGER,
+    noticed INTEGER);
 CREATE INDEX IF NOT EXISTS attempts_by_source ON attempts (source, at);
 CREATE TABLE IF NOT EXISTS blocks (
     source TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL, strikes INTEGER NOT NULL, reason TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS unknown_symbols (
     source TEXT NOT NULL, symbol TEXT NOT NULL, until INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (source, symbol));
 CREATE TABLE IF NOT EXISTS epochs (number INTEGER PRIMARY KEY, at INTEGER NOT NULL, fingerprint TEXT NOT NULL, flat TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 """
 _VERSION = 1
 _STEP_BACK = timedelta(seconds=5)
@@ -92,6 +92,8 @@ def open_ledger(path: Path, clock: Clock) -> Ledger:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         msg = f"the ledger {path} cannot be written: {error.strerror}"
+        if error.errno == errno.EROFS and path.exists():  # it was writable once: the place is right, its state is not
+            raise StoreFull(msg, "reads still work; mount it writable, or set MDAGENT_HOME to a folder you may write") from error
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreFull(msg, "free some space, then run the same command again") from error
         raise ConfigError(msg, "set MDAGENT_HOME to a folder you may write") from error
@@ -134,8 +136,7 @@ class Ledger:
 
     @contextmanager
     def _deciding(self) -> Iterator[datetime]:
-        """One transaction, and the time inside it: never earlier than the latest time the ledger has seen but for a few seconds,
-        so that a clock set back grants nothing twice."""
+        """One transaction, and the time inside it."""
         with self._telling():
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -145,18 +146,20 @@ class Ledger:
                 raise
             self._db.execute("COMMIT")
 
-    def _steady(self, now: datetime) -> datetime:
-        """`now`, or the high-water mark where the clock was set back."""
-        row = self._db.execute("SELECT value FROM marks WHERE name = 'now'").fetchone()
-        mark = _when(row[0]) if row else now
-        steady = mark if now < mark - _STEP_BACK and mark - now < timedelta(days=2) else now
-        self._db.execute("INSERT OR REPLACE INTO marks VALUES ('now', ?)", (_us(max(now, steady)),))
-        return steady
+    def _now(self, source: str, wall: datetime) -> datetime:
+        """The time of a decision. Where the clock was set back, what lies in its future is held to have happened when that was
+        first noticed: so no window grants more than its limit, not even when the clock is put right again, and nobody waits for
+        one, or for a block, longer than its length."""
+        now, ahead = _us(wall), _us(wall + _STEP_BACK)
+        stray = "UPDATE attempts SET noticed = ? WHERE source = ? AND at > ? AND coalesce(noticed, at) > ?"
+        self._db.execute(stray, (now, source, ahead, ahead))
+        self._db.execute("UPDATE blocks SET until = until - since + ?, since = ? WHERE source = ? AND since > ?", (now, now, source, ahead))
+        return wall
 
     def reserve(self, source: str, windows: Sequence[Window], *, what: Reservation) -> Grant | Refusal:
         """Take one request's share of every window, or none: then the answer says which window refused and for how long."""
         with self._deciding() as wall:
-            now = self._steady(wall)
+            now = self._now(source, wall)
             block = self._block(source)
             if block and block.until > now:
                 return Refusal(block.reason, (block.until - now).total_seconds(), block.until)
@@ -171,7 +174,9 @@ class Ledger:
     def _usage(self, source: str, windows: Sequence[Window], now: datetime) -> list[Usage]:
         since = oldest_needed(windows, now)
         rows = self._db.execute(
-            "SELECT at, cost FROM attempts WHERE source = ? AND at > ? AND state <> 'refunded' ORDER BY at", (source, _us(since))
+            "SELECT CASE WHEN at > ? THEN coalesce(noticed, at) ELSE at END AS told, cost FROM attempts"
+            " WHERE source = ? AND at > ? AND told > ? AND state <> 'refunded' ORDER BY told",
+            (_us(now + _STEP_BACK), source, _us(since), _us(since)),
         )
         return [Usage(_when(at), cost) for at, cost in rows]
 
@@ -194,7 +199,7 @@ class Ledger:
     def block(self, source: str, seconds: float, reason: str, *, fresh: bool = True) -> Block:
         """No request to this source by any process for so long. A block in force is never shortened; `fresh` counts strikes anew."""
         with self._deciding() as wall:
-            now = self._steady(wall)
+            now = self._now(source, wall)
             old = self._block(source)
             until = max(now + timedelta(seconds=seconds), old.until if old else now)
             strikes = old.strikes + 1 if old and not fresh else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdagent.sessions import Session
 from mdagent.store.schema import KEY, QUARANTINED
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from mdagent.market import BarRequest
+    from mdagent.market import BarRequest, BarSet
 
 # Columns of a bar on stdout, in their frozen order; `grade` is made of `score` where it is shown.
 STORED = ("symbol", "interval", "ts", "open", "high", "low", "close", "volume", "source", "adjustment", "currency", "score", "provisional")
@@ -168,7 +168,9 @@ class Reader:
         import duckdb
 
         try:
-            answer = self._db.execute(sql)
+            answer: DuckDBPyConnection | None = self._db.execute(sql)
+            if answer is None:  # nothing but white space or a comment
+                return [], [], "there is no statement"
             names = [str(d[0]) for d in answer.description or ()]
             return names, answer.fetchall() if names else [], ""
         except duckdb.Error as error:
@@ -206,3 +208,28 @@ def _series(sources: Sequence[str]) -> str:
 def _series_words(request: BarRequest, sources: Sequence[str]) -> list[Literal]:
     window: list[Literal] = [naive(request.start), naive(request.end)]
     return [request.symbol.ticker, request.interval.value, request.adjustment.value, *window, *sources]
+
+
+def barset(request: BarRequest, rows: Sequence[tuple[Any, ...]]) -> BarSet:
+    """Rows of one request, in the order of STORED, as a BarSet; several sources are named with a plus."""
+    import numpy as np
+
+    from mdagent.market import BarSet
+
+    columns = list(zip(*rows, strict=True))
+    ts, sources, currency, provisional = columns[2], columns[8], columns[10], columns[12]
+    opened, high, low, close, volume = (np.array(columns[i], dtype=np.float64) for i in range(3, 8))
+    return BarSet(
+        request.symbol,
+        request.interval,
+        "+".join(sorted({str(s) for s in sources})),
+        request.adjustment,
+        str(currency[0]) if currency[0] else None,
+        np.array(ts, dtype="datetime64[us]"),
+        opened,
+        high,
+        low,
+        close,
+        volume,
+        complete_until=next((t for t, p in zip(ts, provisional, strict=True) if p), None),
+    )

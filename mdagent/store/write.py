@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ class Kept:
     replaced: int
     revised: int
     quarantined: int
+    restated: bool = False  # bars fetched earlier stand on another basis now, and are due again
 
 
 class Writer(Reader):
@@ -67,14 +68,14 @@ class Writer(Reader):
         kept = self._keep_bars(number, key, batch)
         self._keep_quarantine(number, key, batch)
         self._keep_opinion(number, key, batch)
-        self._keep_facts(number, batch)
+        restated = self._keep_facts(number, batch)
         self.cover(key, batch.spans, batch.at)
         counts = (kept.inserted, kept.replaced, kept.revised, kept.quarantined, _digest(batch.bars))
         self._db.execute(
             f"INSERT INTO journal VALUES ({', '.join('?' * 15)})",
             [number, naive(batch.at), batch.run, *key, naive(batch.request.start), naive(batch.request.end), len(batch.bars), *counts],
         )
-        return kept
+        return replace(kept, restated=restated)
 
     def _keep_bars(self, number: int, key: list[str], batch: Batch) -> Kept:
         counts = (0, 0, 0)
@@ -140,30 +141,33 @@ class Writer(Reader):
         row = [number, *key, *words, ", ".join(batch.verdict.ran), skipped, naive(batch.at)]
         self._db.execute(f"INSERT INTO grades VALUES ({', '.join('?' * 13)})", row)
 
-    def _keep_facts(self, number: int, batch: Batch) -> None:
-        bars, at = batch.bars, naive(batch.at)
+    def _keep_facts(self, number: int, batch: Batch) -> bool:
+        """Corporate actions and facts about the instrument. True where a new action makes older bars due again."""
+        bars, at, restated = batch.bars, naive(batch.at), False
         for action in bars.actions:
             words = [bars.symbol.ticker, bars.source, action.kind, action.date]
             known = self._db.execute(
                 "SELECT value FROM actions WHERE symbol = ? AND source = ? AND kind = ? AND date = ?", words
             ).fetchall()
             if (action.value,) not in known:
-                self._expire_basis(action, bars)
+                restated |= self._expire_basis(action, bars)
                 self._db.execute("INSERT INTO actions VALUES (?,?,?,?,?,?,?,?)", [*words, action.value, bars.currency, at, number])
         told = bars.instrument
         if told:
             self._db.execute("DELETE FROM instruments WHERE symbol = ? AND source = ?", [told.symbol.ticker, told.source])
             facts = [told.symbol.ticker, told.source, told.name, told.exchange, told.zone, told.currency, told.kind, told.first_trade, at]
             self._db.execute("INSERT INTO instruments VALUES (?,?,?,?,?,?,?,?,?)", facts)
+        return restated
 
-    def _expire_basis(self, action: CorporateAction, bars: BarSet) -> None:
+    def _expire_basis(self, action: CorporateAction, bars: BarSet) -> bool:
         """A split restates every earlier price that was delivered adjusted for splits, a dividend those adjusted for all: what
         was fetched before it took effect is to be asked for again, so that a series never mixes two bases."""
         stale = "('splits', 'all')" if action.kind == "split" else "('all')"
-        self._db.execute(
-            f"DELETE FROM coverage WHERE symbol = ? AND source = ? AND adjustment IN {stale} AND start_ts < ? AND as_of < ?",
+        gone = self._db.execute(
+            f"DELETE FROM coverage WHERE symbol = ? AND source = ? AND adjustment IN {stale} AND start_ts < ? AND as_of < ? RETURNING 1",
             [bars.symbol.ticker, bars.source, action.date, action.date + timedelta(days=1)],
         )
+        return bool(gone.fetchall())
 
     def cover(self, key: list[str], spans: tuple[Span, ...], at: datetime) -> None:
         """Remember what was asked, and when: new spans take the place of what they overlap, and final neighbours become one."""

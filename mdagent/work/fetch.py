@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
     from mdagent.store.read import Span
+    from mdagent.store.write import Kept
     from mdagent.work.gate import Gate
 
 
@@ -85,37 +86,56 @@ def _basis(source: Source, request: BarRequest) -> Adjustment:
 
 async def _from(source: Source, wish: Wish, tools: Tools) -> Line:
     """One source's try: every gap it can fill, each kept as soon as it is judged."""
-    request, name, now = wish.request, source.spec.name, tools.clock.now()
+    request, name = wish.request, source.spec.name
     known = None if wish.refresh else tools.ledger.unknown(name, request.symbol.ticker)
     if known:
         told = f"{name} does not know {request.symbol} (asked before; it is asked again from {known[0]:%Y-%m-%d %H:%M}Z, or with --refresh)"
         return _standing(wish, name, 0, Failure(FailureKind.UNKNOWN_SYMBOL, told), tools)
     sessions = tools.sessions(request)
-    sent, failure, lacking = 0, None, None
-    for again in (False, True):  # a split that came with the new bars makes the old ones due again
-        missing = _due(replace(wish, refresh=wish.refresh and not again), name, sessions, tools)
-        due, notes = within_depth(missing, request.interval, source.spec, now if tools.bounded_depth else None)
-        lacking = lacking or (Failure(FailureKind.NO_DATA, notes[0]) if notes else None)
-        for window in due:
-            call = Call("bars", request.symbol.ticker, tools.clock.monotonic() + (request.deadline or tools.deadline), tools.patience)
-            result = await tools.gate.converse(source, partial(source.bars, window), call)
-            sent += sum(a.sent for a in result.attempts)
-            failure = result.failure
-            if result.value is not None:
-                if wish.refresh:
-                    tools.ledger.forget_unknown(name, request.symbol.ticker)
-                failure = _keep(source, window, replace(result.value, fetched_at=tools.clock.now()), sessions, tools)
-            if failure is not None and failure.kind is FailureKind.NO_DATA:
-                _remember_nothing(source, window, tools, now)
-                lacking, failure = failure, None  # the other windows may have some
-            if failure is not None:
-                break
-        if failure is not None:
-            break
-    line = _standing(replace(wish, notes=(*wish.notes, *notes)), name, sent, failure, tools)
-    if not line.bars and failure is None and lacking is not None:
-        return replace(line, failure=lacking)
-    return replace(line, cut=bool(notes) and request.start > BEGINNING)
+    done = await _fill(source, wish, sessions, tools)
+    if done.restated and done.failure is None:  # a split came with the new bars, and made the old ones due again
+        more = await _fill(source, replace(wish, refresh=False), sessions, tools)
+        done = replace(done, sent=done.sent + more.sent, failure=more.failure)
+    line = _standing(replace(wish, notes=(*wish.notes, *done.notes)), name, done.sent, done.failure, tools)
+    if not line.bars and done.failure is None and done.lacking is not None:
+        return replace(line, failure=done.lacking)
+    return replace(line, cut=bool(done.notes) and request.start > BEGINNING)
+
+
+@dataclass(frozen=True, slots=True)
+class _Filled:
+    """What came of asking for all that was due: requests sent, the failure that ended it, the reason why a window stayed empty,
+    and whether older bars were restated."""
+
+    sent: int = 0
+    failure: Failure | None = None
+    lacking: Failure | None = None
+    notes: tuple[str, ...] = ()
+    restated: bool = False
+
+
+async def _fill(source: Source, wish: Wish, sessions: Sequence[Session] | None, tools: Tools) -> _Filled:
+    """Ask for every window that is due; each answer is kept as soon as it is judged. An empty window does not stop the others."""
+    request, name, now = wish.request, source.spec.name, tools.clock.now()
+    due, notes = within_depth(_due(wish, name, sessions, tools), request.interval, source.spec, now if tools.bounded_depth else None)
+    done = _Filled(lacking=Failure(FailureKind.NO_DATA, notes[0]) if notes else None, notes=tuple(notes))
+    for window in due:
+        call = Call("bars", request.symbol.ticker, tools.clock.monotonic() + (request.deadline or tools.deadline), tools.patience)
+        result = await tools.gate.converse(source, partial(source.bars, window), call)
+        done = replace(done, sent=done.sent + sum(a.sent for a in result.attempts))
+        came: Kept | Failure | None = result.failure
+        if result.value is not None:
+            if wish.refresh:
+                tools.ledger.forget_unknown(name, request.symbol.ticker)
+            came = _keep(source, window, replace(result.value, fetched_at=tools.clock.now()), sessions, tools)
+        if isinstance(came, Failure) and came.kind is FailureKind.NO_DATA:
+            _remember_nothing(source, window, tools, now)
+            done = replace(done, lacking=came)
+        elif isinstance(came, Failure):
+            return replace(done, failure=came)
+        elif came is not None:
+            done = replace(done, restated=done.restated or came.restated)
+    return done
 
 
 def _due(wish: Wish, name: str, sessions: Sequence[Session] | None, tools: Tools) -> list[BarRequest]:
@@ -128,7 +148,7 @@ def _due(wish: Wish, name: str, sessions: Sequence[Session] | None, tools: Tools
     return gaps(wish.request, open_stretches(wish.request, spans, now), sessions, now)
 
 
-def _keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[Session] | None, tools: Tools) -> Failure | None:
+def _keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[Session] | None, tools: Tools) -> Kept | Failure:
     """Judge an answer and write it, or say why it cannot be kept."""
     now, delay = tools.clock.now(), source.spec.delay
     if bars.adjustment is not window.adjustment:
@@ -160,8 +180,7 @@ def _keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[S
         now,
     )
     with tools.store.writing(f"fetch {window.symbol}") as writer:
-        writer.keep(batch)
-    return None
+        return writer.keep(batch)
 
 
 def _not_before(bars: BarSet, pending: datetime) -> np.ndarray:

@@ -162,12 +162,20 @@ class Gate:
         async with self._place(name, policy.concurrency):
             telling.waited += self.clock.monotonic() - queued
             exchange = await self._guarded(source, request, call, telling)
-        headers = {k.lower(): v for k, v in exchange.reply.headers.items()} if exchange.reply is not None else {}
-        rest = read_remaining(headers, self.clock.now())
-        if rest:
-            self.ledger.block(name, rest, f"{name} says that nothing is left of its quota")
+        if exchange.reply is not None:
+            self._welcome(name, exchange.reply)
         telling.known[_memory(request)] = exchange
         return exchange
+
+    def _welcome(self, name: str, reply: httpx.Response) -> None:
+        """A good answer ends the row of strikes; one that says nothing is left is believed."""
+        now = self.clock.now()
+        block = self.ledger.blocked(name)
+        if block and block.until <= now:
+            self.ledger.unblock(name)
+        rest = read_remaining({k.lower(): v for k, v in reply.headers.items()}, now)
+        if rest:
+            self.ledger.block(name, rest, f"{name} says that nothing is left of its quota")
 
     async def _guarded(self, source: Source, request: httpx.Request, call: Call, telling: Telling) -> Exchange:
         """Reserve and send."""

@@ -41,6 +41,13 @@ class Line:
     cut: bool = False  # the window reaches back further than the source keeps
 
     @property
+    def brief(self) -> str:
+        """The outcome in a few words."""
+        if self.failure:
+            return self.failure.detail
+        return f"{self.bars} bars, grade {self.letter}, {self.requests} request{'s' if self.requests != 1 else ''}"
+
+    @property
     def partial(self) -> bool:
         """Is something missing that was asked for?"""
         return self.quarantined > 0 or bool(self.absent) or self.cut

@@ -21,7 +21,7 @@ BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)  # a window from here asks for all 
 COMPLETE, PENDING, EMPTY = "complete", "pending", "no data"
 # An absence with one of these reasons is as it should be; any other one leaves the answer partial.
 BENIGN = frozenset((COMPLETE, PENDING, "not yet listed", "not traded"))
-_SHORTEST, _LONGEST = timedelta(minutes=15), timedelta(days=30)
+_SHORTEST, _LONGEST, _HALF_HOUR = timedelta(minutes=15), timedelta(days=30), timedelta(minutes=30)
 
 
 def clamp_end(request: BarRequest, now: datetime) -> BarRequest:
@@ -103,16 +103,27 @@ def first_pending(request: BarRequest, sessions: Sequence[Session] | None, now: 
 def settle(request: BarRequest, absences: Iterable[Absence], pending: datetime, now: datetime) -> tuple[Span, ...]:
     """What the answer to `request` settles, as spans to be laid over one another in this order."""
     laid = [Span(request.start, request.end, COMPLETE, None)]
-    step = timedelta(seconds=60 if request.interval.intraday else 86400)
-    for absence in absences:
-        if absence.reason in BENIGN or request.interval.intraday:
-            continue
-        age = now - absence.ts
-        laid.append(Span(absence.ts, absence.ts + step, absence.reason, now + min(max(age / 4, _SHORTEST), _LONGEST)))
+    for start, end, reason in _holes(absences, request.interval):
+        laid.append(Span(start, end, reason, now + min(max((now - start) / 4, _SHORTEST), _LONGEST)))
     if pending < request.end:
         fresh = timedelta(seconds=15 if request.interval.intraday else 60)
         laid.append(Span(max(pending, request.start), request.end, PENDING, now + fresh))
     return tuple(laid)
+
+
+def _holes(absences: Iterable[Absence], interval: Interval) -> list[tuple[datetime, datetime, str]]:
+    """The absences to be asked for again. Intraday, neighbours are one hole, and one of less than half an hour is no more than
+    told in the findings: thin stocks are silent for minutes at a time."""
+    step = timedelta(seconds=interval.seconds if interval.intraday else 86400)
+    holes: list[tuple[datetime, datetime, str]] = []
+    for absence in absences:
+        if absence.reason in BENIGN:
+            continue
+        if interval.intraday and holes and holes[-1][1:] == (absence.ts, absence.reason):
+            holes[-1] = (holes[-1][0], absence.ts + step, absence.reason)
+        else:
+            holes.append((absence.ts, absence.ts + step, absence.reason))
+    return [h for h in holes if not interval.intraday or h[1] - h[0] >= _HALF_HOUR]
 
 
 def nothing(request: BarRequest, now: datetime) -> Span:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mdagent.guard.outcome import Failure, FailureKind
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from mdagent.market import BarRequest
     from mdagent.sessions import Session
-    from mdagent.store.read import Reader
+    from mdagent.store.read import Reader, Span
 
 
 def line_of(  # noqa: PLR0913  what a line says besides what the store says
@@ -25,7 +26,10 @@ def line_of(  # noqa: PLR0913  what a line says besides what the store says
     held = reader.standing(request, source)
     spans = reader.coverage(request, source)
     first = reader.first_bar(request, source)  # what is empty before it was not yet listed
-    absent = Counter(s.reason for s in spans if s.reason not in BENIGN and (s.reason != EMPTY or (first and first < s.start)))
+    absent: Counter[str] = Counter()
+    for span in spans:
+        if span.reason not in BENIGN and (span.reason != EMPTY or (first and first < span.start)):
+            absent[span.reason] += _bars_in(span, request)
     if failure is None and not held.bars:
         failure = Failure(FailureKind.NO_DATA, f"{source} has no {request.interval} bars of {request.symbol} in this range")
     return Line(
@@ -44,6 +48,14 @@ def line_of(  # noqa: PLR0913  what a line says besides what the store says
         arithmetic=tuple(held.arithmetic.splitlines()),
         skipped=held.skipped,
     )
+
+
+def _bars_in(span: Span, request: BarRequest) -> int:
+    """How many bars of the window a span of missing ones stands for; one stretch where that is not known."""
+    if span.reason == EMPTY or not request.interval.intraday:
+        return 1
+    within = min(span.end, request.end) - max(span.start, request.start)
+    return -(-within // timedelta(seconds=request.interval.seconds))
 
 
 def cached(

@@ -1,4 +1,4 @@
-"""The bad inputs, each with the outcome it must have: answers of one provider, words, settings files, stores.
+"""The bad answers of one provider, each with the outcome it must have; words, settings files and stores are in others.py.
 
 Ten daily bars of AAPL for the sessions 2024-01-02 to 2024-01-16 are asked for on 2024-01-17 at 00:00 UTC, unless a case says
 otherwise.
@@ -18,7 +18,7 @@ from mdagent.guard.outcome import Blame
 from tests.bad_inputs import chart as c
 from tests.bad_inputs.chart import Raw, ten
 from tests.bad_inputs.stage import NOW, said
-from tests.wire.nasty import Pause, Reset, chunked, head
+from tests.wire.nasty import Pause, Reset, answer, chunked, head
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -77,9 +77,9 @@ def spoilt(case: str, title: str, body: bytes, *, stored: int = 9, quarantined: 
     return Case(case, title, [said(body)], "BAD_VALUES", E.PARTIAL, stored, quarantined, blame=Blame.QUALITY, grade="B")
 
 
-def told(case: str, title: str, kind: str, exit_: ExitCode, script: Iterable[Step], blame: Blame = Blame.NONE) -> Case:
+def told(case: str, title: str, outcome: tuple[str, ExitCode], script: Iterable[Step], blame: Blame = Blame.NONE) -> Case:
     """The provider says what is wrong, by its status or in the body."""
-    return Case(case, title, [script], kind, exit_, blame=blame)
+    return Case(case, title, [script], *outcome, blame=blame)
 
 
 def blocked(case: str, title: str, kind: str, script: Iterable[Step], *, requests: int = 1) -> Case:
@@ -129,6 +129,11 @@ LATER = [d for n in range(1, 40) if (d := date(2024, 1, 16) + timedelta(days=n))
 def name(text: str) -> list[Step]:
     """Ten good bars of a company of that name."""
     return said(ten(c.meta(longName=text, shortName=text)))
+
+
+def to(place: str, status: str = "302 Found") -> list[Step]:
+    """A redirect."""
+    return said(b"", f"Location: {place}", status=status)
 
 
 def limited(*headers: str) -> list[Step]:
@@ -206,21 +211,21 @@ TIME = (
 )  # fmt: skip
 
 SEMANTICS = (
-    told("PS01", "no bar in a range with sessions", "NO_DATA", E.NO_DATA, said(ten(c.no_rows)), Blame.SUCCESS),
+    told("PS01", "no bar in a range with sessions", ("NO_DATA", E.NO_DATA), said(ten(c.no_rows)), Blame.SUCCESS),
     told(
-        "PS02", "the provider says that it has none", "NO_DATA", E.NO_DATA,
+        "PS02", "the provider says that it has none", ("NO_DATA", E.NO_DATA),
         said(c.told_error("Bad Request", "Data doesn't exist for startDate = 1704171600, endDate = 1705467600"), status="400 Bad Request"),
         Blame.SUCCESS,
     ),
     mismatch("PS03", "another symbol", ten(c.meta(symbol="MSFT"))),
     good("PS04", "no symbol in the answer", said(ten(c.meta(symbol=None))), "B"),
     told(
-        "PS05", "200 with an unknown symbol inside", "UNKNOWN_SYMBOL", E.UNKNOWN_SYMBOL,
+        "PS05", "200 with an unknown symbol inside", ("UNKNOWN_SYMBOL", E.UNKNOWN_SYMBOL),
         said(c.told_error("Not Found", "No data found, symbol may be delisted")), Blame.SUCCESS,
     ),
-    told("PS06", "200 with a word on frequency inside", "RATE_LIMITED", E.QUOTA, said(c.told_error("Too Many Requests", "slow down"))),
-    told("PS07", "200 with a 401 inside", "AUTH", E.KEY, said(c.told_error("Unauthorized", "Invalid Crumb")), Blame.FORCE_OPEN),
-    told("PS08", "200 with an unknown key inside", "AUTH", E.KEY, said(c.told_error("ERROR", "Unknown API Key")), Blame.FORCE_OPEN),
+    told("PS06", "200 with a word on frequency inside", ("RATE_LIMITED", E.QUOTA), said(c.told_error("Too Many Requests", "slow down"))),
+    told("PS07", "200 with a 401 inside", ("AUTH", E.KEY), said(c.told_error("Unauthorized", "Invalid Crumb")), Blame.FORCE_OPEN),
+    told("PS08", "200 with an unknown key inside", ("AUTH", E.KEY), said(c.told_error("ERROR", "Unknown API Key")), Blame.FORCE_OPEN),
     mismatch(
         "PS10", "unadjusted prices where adjusted ones were asked for", ten(c.unadjusted),
         "fetch", "AAPL", "--start", "2024-01-02", "--end", "2024-01-17", "--adjust", "all",
@@ -232,16 +237,16 @@ _HEADERS = [f"X-Filler-{n}: {'x' * 1000}" for n in range(5000)]
 QUICK = (("MDAGENT_SOURCES__YAHOO__TIMEOUT__TOTAL", "0.4"),)
 
 TRANSPORT = (
-    blocked("TS01", "a redirect to a cloud's metadata", "SECURITY_BLOCK", said(b"", "Location: http://169.254.169.254/latest/", status="302 Found")),
-    blocked("TS02", "a redirect to loopback", "SECURITY_BLOCK", said(b"", "Location: http://127.0.0.1:8080/", status="302 Found")),
-    blocked("TS03", "a redirect to a stranger", "SECURITY_BLOCK", said(b"", "Location: https://other.example/", status="307 Temporary Redirect")),
+    blocked("TS01", "a redirect to a cloud's metadata", "SECURITY_BLOCK", to("http://169.254.169.254/latest/")),
+    blocked("TS02", "a redirect to loopback", "SECURITY_BLOCK", to("http://127.0.0.1:8080/")),
+    blocked("TS03", "a redirect to a stranger", "SECURITY_BLOCK", to("https://other.example/", "307 Temporary Redirect")),
     blocked("TS04", "1 GiB declared", "TOO_LARGE", said(b" " * 65536, length=1 << 30)),
     blocked("TS05", "300 KB that unpack to 300 MB", "TOO_LARGE", said(bomb(), "Content-Encoding: gzip")),
     blocked("TS06", "a body without end", "TOO_LARGE", Endless()),
     Case("TS07", "a body that drips", [Dripping()], "TIMEOUT_READ", requests=2, blame=Blame.COUNT, environ=QUICK),
     Case("TS08", "5 MB of headers", [said(TEN, *_HEADERS)], "PROTOCOL", blame=Blame.COUNT),
     Case("TS09", "two lengths that differ", [said(b'{"a":1}', "Content-Length: 9")], "PROTOCOL", blame=Blame.COUNT),
-    Case("TS12", "a reset after half the body", [[said(TEN)[0][:700], Pause(0.02), Reset()]], "TRUNCATED", requests=2, blame=Blame.COUNT),
+    Case("TS12", "a reset after half the body", [[answer(TEN)[:700], Pause(0.02), Reset()]], "TRUNCATED", requests=2, blame=Blame.COUNT),
     good("TS13", "a cookie", said(TEN, "Set-Cookie: track=1")),
 )
 
@@ -252,114 +257,35 @@ STRINGS = (
     good("ST04", "the terminal library's markup in the name", name("[link=http://evil]click[/link]")),
     good("ST05", "SQL as the name", name("x'); DROP TABLE bars;--")),
     told(
-        "ST06", "our key in the provider's words", "AUTH", E.KEY,
+        "ST06", "our key in the provider's words", ("AUTH", E.KEY),
         said(b'{"error":"key SECRET123KEY is not allowed"}', status="403 Forbidden"), Blame.FORCE_OPEN,
     ),
-    told("ST07", "ten megabytes of words", "BAD_REQUEST", E.NO_SOURCE, said(b"E" * 10_000_000, status="400 Bad Request", kind="text/plain")),
+    told("ST07", "ten megabytes of words", ("BAD_REQUEST", E.NO_SOURCE), said(b"E" * 10_000_000, status="400 Bad", kind="text/plain")),
 )  # fmt: skip
 
 SERVER_LIMITS = (
-    told("LS01", "429 that says no time", "RATE_LIMITED", E.QUOTA, limited()),
-    told("LS02", "429 for 7 s", "RATE_LIMITED", E.QUOTA, limited("Retry-After: 7")),
-    told("LS03", "429 until a time 90 s ahead", "RATE_LIMITED", E.QUOTA, limited(f"Retry-After: {at(90)}", f"Date: {at(0)}")),
-    told("LS04", "429 for 31 years", "RATE_LIMITED", E.QUOTA, limited("Retry-After: 999999999")),
-    told("LS05", "429 for -5 s", "RATE_LIMITED", E.QUOTA, limited("Retry-After: -5")),
-    told("LS06", "429 for 'soon'", "RATE_LIMITED", E.QUOTA, limited("Retry-After: soon")),
-    told("LS07", "503 for 30 s", "SERVER_ERROR", E.NO_SOURCE, said(b"", "Retry-After: 30", status="503 Busy"), Blame.COUNT),
+    told("LS01", "429 that says no time", ("RATE_LIMITED", E.QUOTA), limited()),
+    told("LS02", "429 for 7 s", ("RATE_LIMITED", E.QUOTA), limited("Retry-After: 7")),
+    told("LS03", "429 until a time 90 s ahead", ("RATE_LIMITED", E.QUOTA), limited(f"Retry-After: {at(90)}", f"Date: {at(0)}")),
+    told("LS04", "429 for 31 years", ("RATE_LIMITED", E.QUOTA), limited("Retry-After: 999999999")),
+    told("LS05", "429 for -5 s", ("RATE_LIMITED", E.QUOTA), limited("Retry-After: -5")),
+    told("LS06", "429 for 'soon'", ("RATE_LIMITED", E.QUOTA), limited("Retry-After: soon")),
+    told("LS07", "503 for 30 s", ("SERVER_ERROR", E.NO_SOURCE), said(b"", "Retry-After: 30", status="503 Busy"), Blame.COUNT),
     good("LS08", "nothing left of the quota, on a good answer",
          said(TEN, "X-RateLimit-Remaining: 0", f"X-RateLimit-Reset: {int(NOW.timestamp()) + 40}")),
-    told("LS09", "401", "AUTH", E.KEY, said(b"", status="401 Unauthorized"), Blame.FORCE_OPEN),
-    told("LS10", "403 for lack of a plan", "PLAN_LIMIT", E.NO_SOURCE,
+    told("LS09", "401", ("AUTH", E.KEY), said(b"", status="401 Unauthorized"), Blame.FORCE_OPEN),
+    told("LS10", "403 for lack of a plan", ("PLAN_LIMIT", E.NO_SOURCE),
          said(b'{"message":"Your plan does not include this data timeframe"}', status="403 Forbidden")),
-    told("LS11", "402", "PLAN_LIMIT", E.NO_SOURCE, said(b"", status="402 Payment Required")),
-    Case("LS12", "500, then a good answer", [said(b"oops", status="500 Error"), said(TEN)], "SERVER_ERROR", E.OK, 10, requests=2, blame=Blame.COUNT),
-    told("LS13", "the status 999", "UNEXPECTED_STATUS", E.NO_SOURCE, said(b"", status="999 Request denied"), Blame.COUNT),
+    told("LS11", "402", ("PLAN_LIMIT", E.NO_SOURCE), said(b"", status="402 Payment Required")),
+    Case("LS12", "500, then a good answer", [said(b"", status="500"), said(TEN)], "SERVER_ERROR", E.OK, 10, requests=2, blame=Blame.COUNT),
+    told("LS13", "the status 999", ("UNEXPECTED_STATUS", E.NO_SOURCE), said(b"", status="999 Request denied"), Blame.COUNT),
 )  # fmt: skip
 
 ANSWERS: tuple[Case, ...] = (*BODY, *VALUES, *TIME, *SEMANTICS, *TRANSPORT, *STRINGS, *SERVER_LIMITS)
-
-
-@dataclass(frozen=True)
-class Other:
-    """A case without an answer: words, a settings file, a store. `words` or `text` hold the input, where one line can."""
-
-    id: str
-    title: str
-    exit: ExitCode
-    words: tuple[str, ...] = ()
-    text: str = ""
-    says: str = ""
-
-    def __str__(self) -> str:
-        return self.id
-
-
-SYMBOLS = (
-    Other("CS01", "a path", E.USAGE, ("fetch", "../../etc/passwd")),
-    Other("CS02", "an escaped NUL", E.USAGE, ("fetch", "AAPL%00")),
-    Other("CS02/raw", "a NUL", E.USAGE, ("fetch", "AAPL\0")),
-    Other("CS03", "a query", E.USAGE, ("fetch", "AAPL&apikey=x")),
-    Other("CS04", "a header", E.USAGE, ("fetch", "AAPL\r\nX-Evil: 1")),
-    Other("CS05", "an emoji", E.USAGE, ("fetch", "\N{ROCKET}")),
-    Other("CS06", "nothing", E.USAGE, ("fetch", "")),
-    Other("CS07", "300 characters", E.USAGE, ("fetch", "A" * 300)),
-    Other("CS10", "what looks like an option", E.USAGE, ("fetch", "-rf")),
-)
-
-ARGUMENTS = (
-    Other("CA01", "a start after the end", E.USAGE, ("fetch", "AAPL", "--start", "2024-02-01", "--end", "2024-01-01")),
-    Other("CA03", "a date that does not exist", E.USAGE, ("fetch", "AAPL", "--start", "2024-02-30")),
-    Other("CA04", "an unknown interval", E.USAGE, ("fetch", "AAPL", "--interval", "7m"), says="use one of 5m, 1m"),
-    Other("CA06", "an interval of nothing", E.USAGE, ("fetch", "AAPL", "--interval", "0d")),
-    Other("CA06/minus", "an interval below nothing", E.USAGE, ("fetch", "AAPL", "--interval=-1d")),
-    Other("CA06/float", "an interval of a billion minutes", E.USAGE, ("fetch", "AAPL", "--interval", "1e9m")),
-    Other("CA07", "a limit of twenty digits", E.USAGE, ("fetch", "AAPL", "--limit", "99999999999999999999")),
-)
-
-_LAYERS = "\n".join(f"{b}: &{b} [{','.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
-
-SETTINGS = (
-    Other("CF01", "an alias bomb", E.CONFIG, text=f"a: &a [x,x,x,x,x,x,x,x,x]\n{_LAYERS}\n", says="alias"),
-    Other("CF02", "a key twice", E.CONFIG, text="sources: {}\nwire: {}\nsources: {}\n", says="on line 1 and on line 3"),
-    Other("CF03", "a misspelt key", E.CONFIG, text="soruces: {}\n", says="did you mean sources"),
-    Other("CF04", "an object", E.CONFIG, text='a: !!python/object/apply:os.system ["touch pwned"]\n', says="tag"),
-    Other("CF05", "two documents", E.CONFIG, text="color: auto\n---\ncolor: never\n", says="second document"),
-    Other("CF06", "a tab", E.CONFIG, text="sources:\n\tyahoo: {}\n", says=":2: column 1"),
-    Other("CF08", "a billion a minute", E.CONFIG, text="sources: {yahoo: {limits: [{limit: 1000000000, per: 1m}]}}\n", says="from 1 to"),
-    *(
-        Other(f"CF09{tail}", f"{w} as a limit", E.CONFIG, text=f"sources: {{yahoo: {{limits: [{{limit: {w}, per: 1m}}]}}}}\n")
-        for tail, w in (("", '"5"'), ("/true", "true"), ("/float", "5.5"), ("/zero", "0"), ("/minus", "-1"))
-    ),
-    Other("CF12", "an address on a private network", E.CONFIG, text='sources: {yahoo: {base_url: "https://10.0.0.5/"}}\n', says="allow_private"),
-    Other("CF12/http", "plain http to a private network", E.CONFIG, text='sources: {yahoo: {base_url: "http://10.0.0.5/"}}\n', says="https"),
-    Other("CF14", "an unknown time zone", E.CONFIG, text="sources: {yahoo: {limits: [{limit: 5, per: day, zone: Mars/Phobos}]}}\n", says="zone"),
-)  # fmt: skip
-
-# Each of these has a test of its own.
-ALONE = (
-    Other("CS09", "a symbol three times", E.OK),
-    Other("CA02", "an end in the future", E.OK),
-    Other("CA05", "1M is a month", E.OK),
-    Other("CA08", "a full device", E.DISK_FULL),
-    Other("CA09", "a reader that goes away", E.OK),
-    Other("CF07", "an empty settings file", E.OK),
-    Other("CF10", "a key in a file that others can read", E.CONFIG),
-    Other("CF11", "a key with a line break", E.CONFIG),
-    Other("CF13", "a running mdagent and a broken file", E.OK),
-    Other("DB01", "a store of zero bytes", E.STORE_DAMAGED),
-    Other("DB02", "killed at each write of the very first run", E.OK),
-    Other("DB03", "a flipped bit in the write-ahead log", E.STORE_DAMAGED),
-    Other("DB04", "a lock held too long", E.STORE_BUSY),
-    Other("DB05", "a full disk", E.DISK_FULL),
-    Other("DB06", "a read-only file system", E.DISK_FULL),
-    Other("DB07", "a clock set back by a day", E.OK),
-    Other("DB08", "a home that cannot be written", E.CONFIG),
-)
 TLS = (
     Case("TS10", "a certificate that has expired", [said(TEN)], "TLS_FAIL", requests=0, blame=Blame.COUNT_DOUBLE, refunded=True),
     Case("TS11", "a certificate of another host", [said(TEN)], "TLS_FAIL", requests=0, blame=Blame.COUNT_DOUBLE, refunded=True),
 )
-OTHERS: tuple[Other, ...] = (*SYMBOLS, *ARGUMENTS, *SETTINGS, *ALONE)
 
 NOT_YET = {
     "PB18": "no source answers CSV yet",

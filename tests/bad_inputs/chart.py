@@ -85,7 +85,6 @@ def _marked(value: Any) -> Any:
     return [_marked(item) for item in value] if isinstance(value, list) else value
 
 
-
 def ten(*changes: Callable[[Chart], object]) -> bytes:
     """The ten bars, changed."""
     chart = Chart()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import certifi
 import pytest
@@ -57,15 +57,15 @@ def _keep(stage: Stage, body: bytes, *words: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def december_rows(december_home: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def december_rows(december_home: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The rows of that store."""
-    return Stage(december_home, tmp_path_factory.mktemp("rows"), None).bars()
+    return Stage(december_home, tmp_path_factory.mktemp("rows"), None).rows()[0]
 
 
 @pytest.fixture(scope="session")
-def january_rows(january_home: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def january_rows(january_home: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The rows of that store."""
-    return Stage(january_home, tmp_path_factory.mktemp("rows"), None).bars()
+    return Stage(january_home, tmp_path_factory.mktemp("rows"), None).rows()[0]
 
 
 @pytest.fixture

@@ -122,6 +122,12 @@ class Stage:
         rows: list[dict[str, Any]] = json.loads(ran.out)
         return rows
 
+    def rows(self) -> tuple[list[str], list[str]]:
+        """Every bar in order of time, and every row in quarantine, as text."""
+        both = "SELECT 'bar' AS what, b::VARCHAR AS row FROM bars b UNION ALL SELECT 'bad', q::VARCHAR FROM quarantine q"
+        found = [(row["what"], row["row"]) for row in self.query(both)]
+        return tuple(sorted(row for what, row in found if what == name) for name in ("bar", "bad"))  # type: ignore[return-value]
+
     def bars(self) -> list[dict[str, Any]]:
         """Every stored bar, whole, in order of time."""
         return self.query("SELECT * FROM bars ORDER BY ALL")
@@ -153,7 +159,9 @@ class Stage:
     def leaks(self) -> list[str]:
         """The files and streams in which the canary stands."""
         secret = CANARY.encode()
-        found = [str(path) for folder in (self.home, self.cwd) for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]
+        found = [
+            str(path) for folder in (self.home, self.cwd) for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()
+        ]
         return found + [text for text in self.streams if CANARY in text]
 
 

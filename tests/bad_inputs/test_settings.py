@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.bad_inputs.cases import SETTINGS, TEN, Other
+from tests.bad_inputs.cases import TEN
+from tests.bad_inputs.others import SETTINGS, Other
 from tests.bad_inputs.stage import CANARY, FETCH, Stage, Turns, said
 from tests.wire.nasty import NastyServer
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,9 +24,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 @pytest.mark.parametrize("case", TLS, ids=str)
-def test_a_bad_certificate_has_its_outcome(
-    case: Case, stage: Stage, certificates: Certificates, december_rows: list[dict[str, Any]]
-) -> None:
+def test_a_bad_certificate_has_its_outcome(case: Case, stage: Stage, certificates: Certificates, december_rows: list[str]) -> None:
     subject, days = MADE[case.id]
     stage.ca_file = certificates.ca
     with NastyServer(Turns(case.scripts), tls=certificates.server(case.id, subject=subject, days=days)) as server:

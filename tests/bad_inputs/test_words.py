@@ -10,7 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.bad_inputs.cases import ARGUMENTS, SYMBOLS, TEN, Other
+from tests.bad_inputs.cases import TEN
+from tests.bad_inputs.others import ARGUMENTS, SYMBOLS, Other
 from tests.bad_inputs.stage import Stage, Turns, said
 from tests.wire.nasty import NastyServer
 

@@ -134,7 +134,7 @@ def test_without_a_word_a_block_doubles_with_each_strike_up_to_an_hour() -> None
     assert block_for(Failure(K.QUOTA_EXHAUSTED, ""), 0, 300.0, Lowest()) == 3600.0
 
 
-@pytest.mark.parametrize("kind", set(FailureKind) - {K.RATE_LIMITED, K.QUOTA_EXHAUSTED})
+@pytest.mark.parametrize("kind", sorted(set(FailureKind) - {K.RATE_LIMITED, K.QUOTA_EXHAUSTED}))
 def test_nothing_but_a_throttle_blocks_a_source(kind: FailureKind) -> None:
     assert block_for(Failure(kind, "", retry_after=5.0), 0, 300.0, Lowest()) is None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from mdagent.store.bars import BarStore
 from mdagent.store.ledger import Reservation, open_ledger
 from mdagent.store.read import Span
 from mdagent.store.write import Batch
+
+if TYPE_CHECKING:
+    from mdagent.clock import Clock
 
 SIZE = 40  # bars of a batch
 FIRST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -92,13 +96,12 @@ def read(store: BarStore, _: str, seconds: float) -> None:
         say(f"read {sum(held.values())} {1000 * (clock.monotonic() - began):.1f}")
 
 
-def reserve(ledger: Path, limit: int, tries: int, shift: float) -> None:
-    """Ask for one request after another of a limit an hour, by a clock that is `shift` hours off; `granted N` at the end."""
-    with open_ledger(ledger, SystemClock(timedelta(hours=shift))) as opened:
-        say("ready")
+def grants(ledger: Path, clock: Clock, limit: int, tries: int) -> int:
+    """Ask for so many requests of a limit an hour; how many were granted."""
+    with open_ledger(ledger, clock) as opened:
         what = Reservation("bars", "127.0.0.1", "drill", "AAPL")
         answers = [opened.reserve(SOURCE, (Window(limit, 3600.0),), what=what) for _ in range(tries)]
-    say(f"granted {sum(isinstance(a, Grant) for a in answers)}")
+    return sum(isinstance(a, Grant) for a in answers)
 
 
 def say(text: str) -> None:
@@ -108,9 +111,9 @@ def say(text: str) -> None:
 
 
 def main(role: str, path: str, *words: str) -> None:
-    """ROLE PATH and: SYMBOL SECONDS for write and read, LIMIT TRIES SHIFT for reserve."""
+    """ROLE PATH and: SYMBOL SECONDS for write and read, LIMIT TRIES for reserve."""
     if role == "reserve":
-        reserve(Path(path), int(words[0]), int(words[1]), float(words[2]))
+        say(f"granted {grants(Path(path), SystemClock(), int(words[0]), int(words[1]))}")
         return
     roles = {"write": write, "read": read}
     roles[role](BarStore(Path(path), WORLD, SystemClock()), words[0], float(words[1]))

@@ -1,0 +1,188 @@
+"""The README is held to what it says: its examples run, its tables are the code's, its names exist."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import mdagent
+from mdagent.cli import COMMANDS, app
+from mdagent.cli.exits import MEANINGS
+from mdagent.cli.hoist import PLAIN, VALUED
+from mdagent.cli.render import COLUMNS
+from mdagent.cli.words import read_requests, read_symbols
+from mdagent.config import Flags, load, template
+from mdagent.quality.checks import REFUSE_ABOVE
+from mdagent.quality.grade import LETTERS, PROVISIONAL_CAP, SINGLE_SOURCE_CAP, WEIGHTS
+from mdagent.sources import NAMES
+from tests.docs.readme import README, TOP, Shell, blank_times, blocks, commands, parse, steps, table
+
+COMMAND_LINES = {c.text: c for c in commands()}
+
+
+def _options(command: Any) -> set[str]:
+    named = {o for p in command.params for o in p.opts if o.startswith("-")}
+    context = typer.Context(command)
+    for name in command.list_commands(context) if hasattr(command, "list_commands") else ():
+        named |= _options(command.get_command(context, name))
+    return named | {"-h", "--help"}
+
+
+# ---- commands
+
+
+@pytest.mark.parametrize("text", COMMAND_LINES)
+def test_every_command_line_parses(text: str, tmp_path: Path) -> None:
+    command = COMMAND_LINES[text]
+    words = command.words
+    if words in (["COMMAND", "--help"], ["--install-completion"]):  # a pattern; and one that would change this machine
+        return
+    terminal = Shell(tmp_path).terminal(io.StringIO(), io.StringIO())
+    try:
+        context = parse(words, terminal)
+    except typer.Exit:
+        assert {"--help", "--version"} & set(words)
+        return
+    asked = context.params
+    if {"symbols", "interval"} <= asked.keys() and not any(s.startswith(("@", "-")) for s in asked["symbols"]):
+        window = (asked["start"], asked["end"], asked["period"])
+        assert read_requests(read_symbols(asked["symbols"], tmp_path), asked["interval"], window, asked["adjust"], terminal)
+
+
+def test_the_examples_at_the_prompt_print_what_is_shown(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    for typed, printed in steps():
+        shown = [blank_times(line) for line in printed]
+        came = [blank_times(line) for line in shell.type(typed)]
+        assert came == shown, f"$ {typed}"
+
+
+def test_every_example_at_the_prompt_is_of_the_sandbox() -> None:
+    typed = [step.typed for step in steps()]
+    assert len(typed) > 3
+    assert all("--sandbox" in text or text == "echo $?" for text in typed)
+    assert "synthetic" in README
+
+
+def test_every_command_of_the_help_is_in_the_readme() -> None:
+    for name in COMMANDS:
+        assert re.search(rf"mdagent (--sandbox )?{name}\b", README), name
+
+
+def test_every_option_in_the_readme_exists() -> None:
+    known = {*_options(typer.main.get_command(app)), *VALUED, *PLAIN, "--version", "--install-completion"}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
+    assert named <= known, named - known
+
+
+def test_what_it_says_of_raw_prices_is_so(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    seen = "\n".join(shell.type("mdagent --sandbox fetch AAPL --adjust raw > /dev/null"))
+    assert shell.code == 4
+    assert "not raw" in seen
+
+
+def test_every_source_there_is_is_told() -> None:
+    assert NAMES == ("yahoo",), "the README says: only Yahoo"
+
+
+@pytest.mark.parametrize("number", range(len(blocks("python"))))
+def test_the_python_examples_run(number: int, tmp_path: Path) -> None:
+    code = blocks("python")[number].text
+    environ = {**os.environ, "HOME": str(tmp_path), "MDAGENT_HOME": str(tmp_path / "home"), "PYTHONPATH": str(TOP)}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert "yahoo USD" in ran.stdout
+
+
+# ---- tables and figures
+
+
+def test_the_exit_codes_are_those_of_the_program() -> None:
+    cells = [pair for row in table("| code | meaning | code | meaning |") for pair in (row[:2], row[2:]) if any(pair)]
+    assert sorted((int(code), meaning) for code, meaning in cells) == [(int(c), m) for c, m in MEANINGS.items()]
+
+
+def test_the_columns_are_those_of_the_output() -> None:
+    assert f"`{', '.join(COLUMNS)}`" in README
+
+
+def test_the_weights_are_those_of_the_grade() -> None:
+    rows = table("| dimension | weight | what lowers it |")
+    assert [(name, float(weight)) for name, weight, _ in rows] == list(WEIGHTS)
+
+
+def test_the_letters_are_those_of_the_grade() -> None:
+    line = README.partition("Letters, by the lowest score of each:")[2].partition(". ")[0]
+    assert [(name, float(score)) for name, score in re.findall(r"([A-F][+-]?) (\d+)", line)] == list(LETTERS)
+
+
+def test_the_ceilings_are_those_of_the_grade() -> None:
+    assert f"{SINGLE_SOURCE_CAP:.0f} while no second source has confirmed a series, {PROVISIONAL_CAP:.0f} for a provisional bar" in README
+    assert f"more than {REFUSE_ABOVE:.0%} of an answer".replace("%", " %") in README
+
+
+# ---- settings
+
+
+def test_every_variable_in_the_readme_exists(tmp_path: Path) -> None:
+    named = set(re.findall(r"\bMDAGENT_[A-Z_]*[A-Z]", README.replace("<SOURCE>", NAMES[0].upper())))
+    assert "MDAGENT_HOME" in named
+    load(Flags(), {**dict.fromkeys(named, ""), "HOME": str(tmp_path)}, tmp_path)
+
+
+@pytest.mark.parametrize("number", range(len(blocks("yaml"))))
+def test_the_settings_shown_are_valid(number: int, tmp_path: Path) -> None:
+    (tmp_path / "mdagent.yaml").write_text(blocks("yaml")[number].text, encoding="utf-8")
+    load(Flags(env="prod"), {"HOME": str(tmp_path)}, tmp_path)
+
+
+def test_the_example_of_settings_is_the_template() -> None:
+    assert (TOP / "config.example.yaml").read_text(encoding="utf-8") == template()
+
+
+def test_config_init_prints_the_template_and_writes_nothing(tmp_path: Path) -> None:
+    assert "\n".join(Shell(tmp_path).type("mdagent config init --stdout")) + "\n" == template()
+    assert not list(tmp_path.iterdir())
+
+
+# ---- the house
+
+
+def test_the_map_shows_what_exists_and_every_room() -> None:
+    shown = {line.split()[0] for line in blocks("text")[0].text.splitlines()}
+    assert not [name for name in shown if not (TOP / name).exists() and name != "benchmarks/"]
+    rooms = {f"{path.parent.relative_to(TOP)}/" for path in TOP.glob("mdagent/**/__init__.py")} - {"mdagent/"}
+    assert rooms <= shown, rooms - shown
+
+
+def test_every_target_of_make_in_the_readme_exists() -> None:
+    makefile = (TOP / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"\bmake ([a-z]+)(?=`|  |\n)", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_every_link_leads_to_a_file() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert links
+    assert not [link for link in links if not (TOP / link).exists()]
+
+
+def test_the_changelog_tells_of_this_version() -> None:
+    changelog = (TOP / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{mdagent.__version__}]" in changelog
+    for name in COMMANDS:
+        assert f"`{name}`" in changelog, name
+
+
+def test_the_readme_can_be_read_in_one_sitting() -> None:
+    assert README.count("\n") <= 230
+    assert max(map(len, README.splitlines())) <= 150

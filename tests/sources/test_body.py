@@ -1,0 +1,106 @@
+"""Strict reading of a provider's JSON: what Python's parser forgives is told."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mdagent.guard.outcome import ConversationFailed, FailureKind
+from mdagent.sources.body import CONFLICT, failed, read_json
+from mdagent.sources.fields import number, text
+from tests.sources.answers import reply
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b"{}", {}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (b' \n{"a": "\\u00e9"} ', {"a": "é"}),
+        (b'{"a": 1e400}', {"a": math.inf}),
+        (b'{"a": -Infinity}', {"a": -math.inf}),
+        (b'{"a": {"a": 1}, "b": 1}', {"a": {"a": 1}, "b": 1}),
+        (b"12345678901234567890", 12345678901234567890),
+    ],
+)
+def test_a_body_is_read_as_it_is(content: bytes, value: object) -> None:
+    assert read_json(reply(content)) == value
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf \n", "is empty"),
+        (b"  <!DOCTYPE html>", "an HTML page"),
+        (b'{"a": 1', "not JSON at character 7 of 7"),
+        (b'{"a": 1} trailing', "not JSON at character 9 of 17"),
+        (b"{'a': 1}", "not JSON"),
+        (b"\xff\xfe{\x00}\x00", "not UTF-8 at byte 0"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[" + b"9" * 5000 + b"]", "thousands of digits"),
+    ],
+)
+def test_what_cannot_be_read_is_malformed_and_says_where(content: bytes, words: str) -> None:
+    with pytest.raises(ConversationFailed, match=words) as caught:
+        read_json(reply(content, 203))
+    assert (caught.value.failure.kind, caught.value.failure.status) == (FailureKind.MALFORMED, 203)
+
+
+def test_a_key_given_twice_alike_is_one_key() -> None:
+    assert read_json(reply(b'{"a": [1, null], "a": [1, null]}')) == {"a": [1, None]}
+
+
+def test_a_key_given_twice_differently_is_neither_value() -> None:
+    assert read_json(reply(b'{"a": 1, "b": 2, "a": 3}')) == {"a": CONFLICT, "b": 2}
+    assert read_json(reply(b'{"a": 1, "a": 1.0}'))["a"] is CONFLICT
+    assert read_json(reply(b'{"a": 1, "a": 2, "a": 1}'))["a"] is CONFLICT
+    assert repr(CONFLICT) == "<given twice>"
+
+
+def test_lists_given_twice_differ_element_by_element() -> None:
+    assert read_json(reply(b'{"a": [1, 2, [3]], "a": [1, 9, [3]]}'))["a"] == [1, CONFLICT, [3]]
+    assert read_json(reply(b'{"a": [1, 2], "a": [1]}'))["a"] is CONFLICT
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+def test_every_value_of_json_comes_back(value: object) -> None:
+    assert read_json(reply(json.dumps(value).encode())) == value
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_value_or_malformed(content: bytes) -> None:
+    kinds = {FailureKind.MALFORMED}
+    try:
+        read_json(reply(content))
+    except ConversationFailed as error:
+        kinds.add(error.failure.kind)
+    assert kinds == {FailureKind.MALFORMED}
+
+
+def test_a_conversation_ends_with_a_kind_and_a_sentence() -> None:
+    error = failed(FailureKind.SCHEMA, "no such list", 200)
+    assert (error.failure.kind, error.failure.detail, error.failure.status) == (FailureKind.SCHEMA, "no such list", 200)
+
+
+@pytest.mark.parametrize("value", [None, True, False, "1", [1], math.nan, math.inf, 2**53, -(2**53), 10**400, CONFLICT])
+def test_what_is_no_plain_number_is_none(value: object) -> None:
+    assert number({"a": value}, "a") is None
+    assert number({}, "a") is None
+
+
+@pytest.mark.parametrize(("value", "same"), [(1, 1.0), (-0.5, -0.5), (0, 0.0), (2**53 - 1, 2.0**53 - 1)])
+def test_a_number_is_a_float(value: float, same: float) -> None:
+    assert number({"a": value}, "a") == same
+
+
+@pytest.mark.parametrize(
+    ("value", "same"), [("é", "é"), (None, ""), (5, ""), (["a"], ""), ("x" * 5000, "x" * 4096), ("a\ud800b", "a?b"), (CONFLICT, "")]
+)
+def test_a_text_is_bounded_and_can_be_written(value: object, same: str) -> None:
+    assert text({"a": value}, "a") == same
+    assert text({}, "a") == ""

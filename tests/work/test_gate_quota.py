@@ -1,0 +1,129 @@
+"""The gate and what a provider allows: quota is waited for or refused, and who was told to stay away stays away."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mdagent.guard.limits import Window
+from mdagent.guard.outcome import FailureKind
+from tests.work.played import START, Stage, fails, says
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+K = FailureKind
+
+
+def test_a_request_waits_for_its_quota_as_long_as_the_deadline_allows(play: Callable[..., Stage]) -> None:
+    some = play(*[says()] * 3, windows=(Window(2, 10.0),))
+    assert some.ask("x", "y", "z", deadline=30.0).value == ["word"] * 3
+    assert some.times() == [0.0, 0.0, 12.0]
+    assert some.said == ["waiting 12.0 s for parrot: the quota of 2 per 10s is spent; free again at 2024-01-17 12:00:12Z"]
+
+
+def test_a_wait_past_the_deadline_is_refused_at_once_and_says_when(play: Callable[..., Stage]) -> None:
+    some = play(*[says()] * 3, windows=(Window(2, 60.0),))
+    result = some.ask("x", "y", "z", deadline=30.0)
+    assert result.failure is not None
+    assert result.failure.kind is K.THROTTLED
+    assert result.failure.until == START + timedelta(seconds=62)
+    assert "free again at 2024-01-17 12:01:02Z" in result.failure.detail
+    assert some.clock.monotonic() == 0.0
+    assert [a.sent for a in result.attempts] == [True, True, False]
+
+
+def test_patience_waits_for_quota_beyond_the_deadline(play: Callable[..., Stage]) -> None:
+    some = play(*[says()] * 3, windows=(Window(2, 60.0),))
+    assert some.ask("x", "y", "z", deadline=10.0, patience=120.0).value == ["word"] * 3
+    assert some.times() == [0.0, 0.0, 62.0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "left"),
+    [
+        (fails(K.CONNECT_FAIL, sent=False), 1000),
+        (fails(K.CONNECT_FAIL, sent=True), 999),
+        (fails(K.TLS_FAIL, sent=False), 1000),
+        (fails(K.SECURITY_BLOCK, sent=False), 1000),
+        (fails(K.SECURITY_BLOCK, sent=True), 999),
+        (fails(K.PROTOCOL, sent=True), 999),
+        (fails(K.TIMEOUT_READ, sent=False), 999),
+        (says("no", 400), 999),
+        (says("no", 429), 999),
+    ],
+)
+def test_quota_comes_back_only_where_nothing_was_sent(play: Callable[..., Stage], answer: object, left: int) -> None:
+    some = play(answer, windows=(Window(1000, 60.0),), luck=1.0)
+    some.ask("x", deadline=0.001)  # too short for a second try
+    used = some.ledger.usage("parrot", some.windows, some.clock.now())
+    assert 1000 - sum(u.cost for u in used) == left
+
+
+def test_a_provider_that_says_nothing_is_left_is_believed(play: Callable[..., Stage]) -> None:
+    some = play(says("a", x_ratelimit_remaining="0", x_ratelimit_reset="30"), says("b"))
+    assert some.ask("x", "y").value == ["a", "b"]
+    assert some.times() == [0.0, 30.0]
+
+
+# Blocks
+
+
+def test_a_429_blocks_the_source_for_every_process(play: Callable[..., Stage]) -> None:
+    some = play(says("slow down", 429, retry_after="90"), says())
+    result = some.ask("x")
+    assert result.failure is not None
+    assert (result.failure.kind, result.failure.retry_after) == (K.RATE_LIMITED, 90.0)
+    again = some.ask("x")
+    assert again.failure is not None
+    assert again.failure.kind is K.THROTTLED
+    assert "asked to be left alone (RATE_LIMITED)" in again.failure.detail
+    assert len(some.asked) == 1
+    some.clock.pause(90.0)
+    assert some.ask("x").value == ["word"]
+
+
+def test_without_a_time_of_its_own_a_429_blocks_for_the_sources_cooldown_doubled_by_each_strike(play: Callable[..., Stage]) -> None:
+    some = play(*[says("slow down", 429)] * 3, says(), says("slow down", 429), luck=0.0)
+    seconds = []
+    for _ in range(3):
+        some.ask("x")
+        block = some.ledger.blocked("parrot")
+        assert block is not None
+        seconds.append((block.until - some.clock.now()).total_seconds())
+        some.clock.pause(seconds[-1])
+    assert seconds == [300.0, 600.0, 1200.0]
+    assert some.ask("x").value == ["word"], "a good answer ends the row of strikes"
+    some.ask("x")
+    block = some.ledger.blocked("parrot")
+    assert block is not None
+    assert (block.strikes, block.until - some.clock.now()) == (1, timedelta(seconds=300))
+
+
+def test_the_first_429_of_the_hour_is_a_block_and_no_spent_quota(play: Callable[..., Stage]) -> None:
+    some = play(says("slow down", 429), says(), says("slow down", 429))
+    first = some.ask("x").failure
+    assert first is not None
+    assert first.detail == "parrot refuses this client (HTTP 429 on its first request): blocked, not a quota that was spent"
+    some.clock.pause(1000.0)
+    some.ask("x")
+    later = some.ask("x").failure
+    assert later is not None
+    assert later.detail == "HTTP 429: slow down"
+
+
+def test_a_429_with_a_time_is_what_it_says(play: Callable[..., Stage]) -> None:
+    failure = play(says("slow down", 429, retry_after="90")).ask("x").failure
+    assert failure is not None
+    assert failure.detail == "HTTP 429: slow down"
+
+
+def test_a_server_that_names_a_time_is_left_alone_by_every_process(play: Callable[..., Stage]) -> None:
+    some = play(*[says("no", 503, retry_after="500")] * 3)
+    some.ask("x")
+    block = some.ledger.blocked("parrot")
+    assert block is not None
+    assert block.until == START + timedelta(seconds=500)
