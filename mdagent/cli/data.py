@@ -91,7 +91,7 @@ def fetch(  # the options of a command are its parameters
 
 
 def _finish(report: Report, terminal: Terminal, path: Path | None, *, show_why: bool, dry: bool = False) -> None:
-    tell(report, terminal, dry=dry)
+    tell(report, terminal, dry=dry, floor=_floor(terminal))
     if show_why:
         for text in explain(report):
             terminal.say(text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mdagent.cli.exits import ExitCode, of_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,9 +17,10 @@ SCHEMA_VERSION = 1
 _SELDOM = ("missing", "quarantined", "provisional", "notes")  # columns that stay away when they have nothing to say
 
 
-def tell(report: Report, terminal: Terminal, *, dry: bool = False) -> None:
+def tell(report: Report, terminal: Terminal, *, dry: bool = False, floor: float = 0.0) -> None:
     """The report on stderr: a line for one symbol, a table for several on a terminal; failures always, with their next step. Of a
-    `dry` run the requests are those that would be sent."""
+    `dry` run the requests are those that would be sent. Under -q only what makes the exit code other than 0; `floor` is the lowest
+    score that is good enough."""
     quiet = bool(terminal.flags and terminal.flags.quiet)
     if not quiet:
         if terminal.err.isatty() and len(report.lines) > 1:
@@ -35,6 +38,8 @@ def tell(report: Report, terminal: Terminal, *, dry: bool = False) -> None:
     for line in report.lines:
         if line.failure:
             terminal.fail(f"{line.request.symbol}: {line.failure.detail}", _next_step(line, line.failure), terminal.code)
+        elif quiet and of_line(line, floor) is not ExitCode.OK:  # cron is told why the exit code is not 0
+            terminal.fail(sentence(line), "", terminal.code)
 
 
 def _next_step(line: Line, failure: Failure) -> str:

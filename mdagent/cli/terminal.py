@@ -88,7 +88,8 @@ class Terminal:
     def say(self, text: str) -> None:
         """One line of talk on stderr, unless -q."""
         if not (self.flags and self.flags.quiet):
-            self.err.write(one_line(text, 2000) + "\n")
+            indent = text[: len(text) - len(text.lstrip(" "))]
+            self.err.write(indent + one_line(text, 2000) + "\n")
             self.err.flush()
 
     def progress(self, done: int, of: int, text: str) -> None:

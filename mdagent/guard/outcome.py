@@ -190,6 +190,7 @@ class Attempt:
     size: int
     failure: Failure | None
     sent: bool = True
+    token: int | None = None  # its row in the ledger
 
     @property
     def ok(self) -> bool:

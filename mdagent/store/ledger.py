@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from mdagent.clock import Clock
     from mdagent.guard.limits import Window
-    from mdagent.guard.outcome import Attempt
+    from mdagent.guard.outcome import Attempt, Failure
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS attempts (
@@ -110,7 +110,11 @@ class Ledger:
             self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
-            if self._db.execute("PRAGMA user_version").fetchone()[0] < _VERSION:
+            version = self._db.execute("PRAGMA user_version").fetchone()[0]
+            if version > _VERSION:
+                msg = f"the ledger {path} has version {version}, this mdagent knows version {_VERSION}"
+                raise StoreDamaged(msg, "use the mdagent that wrote it, or a newer one")
+            if version < _VERSION:
                 with self._deciding():
                     for statement in filter(str.strip, _SCHEMA.split(";")):
                         self._db.execute(statement)
@@ -195,6 +199,11 @@ class Ledger:
         )
         with self._deciding():
             self._db.execute("UPDATE attempts SET state=?, status=?, kind=?, detail=?, ms=?, size=?, host=? WHERE id=?", told)
+
+    def amend(self, token: int, failure: Failure) -> None:
+        """An attempt that was settled as good was not."""
+        with self._deciding():
+            self._db.execute("UPDATE attempts SET kind = ?, detail = ? WHERE id = ?", (str(failure.kind), failure.detail, token))
 
     def block(self, source: str, seconds: float, reason: str, *, fresh: bool = True) -> Block:
         """No request to this source by any process for so long. A block in force is never shortened; `fresh` counts strikes anew."""

@@ -150,7 +150,7 @@ class Reader:
         ).fetchone()
         if not grade:
             return Standing(count[0], count[1], held[0], None, None, "", (), "")
-        found = self._ask('SELECT severity, "check", message FROM findings WHERE batch = ?', [grade[4]]).fetchall()
+        found = self._ask("SELECT severity, check_name, message FROM findings WHERE batch = ?", [grade[4]]).fetchall()
         return Standing(count[0], count[1], held[0], grade[0], grade[1], grade[2], tuple((a, b, c) for a, b, c in found), grade[3])
 
     def symbols(self) -> list[str]:

@@ -29,9 +29,9 @@ CREATE TABLE revisions (
     fetched_at TIMESTAMP NOT NULL, batch BIGINT NOT NULL, replaced_at TIMESTAMP NOT NULL, replaced_by BIGINT NOT NULL);
 CREATE TABLE quarantine (
     symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, ts TIMESTAMP, source VARCHAR NOT NULL, adjustment VARCHAR NOT NULL,
-    "check" VARCHAR NOT NULL, reason VARCHAR NOT NULL, raw VARCHAR NOT NULL, fetched_at TIMESTAMP NOT NULL, batch BIGINT NOT NULL);
+    check_name VARCHAR NOT NULL, reason VARCHAR NOT NULL, raw VARCHAR NOT NULL, fetched_at TIMESTAMP NOT NULL, batch BIGINT NOT NULL);
 CREATE TABLE findings (
-    batch BIGINT NOT NULL, symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, source VARCHAR NOT NULL, "check" VARCHAR NOT NULL,
+    batch BIGINT NOT NULL, symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, source VARCHAR NOT NULL, check_name VARCHAR NOT NULL,
     severity VARCHAR NOT NULL, start_ts TIMESTAMP, end_ts TIMESTAMP, count BIGINT NOT NULL, value VARCHAR, expected VARCHAR,
     message VARCHAR NOT NULL);
 CREATE TABLE grades (

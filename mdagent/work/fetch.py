@@ -132,6 +132,8 @@ async def _fill(source: Source, wish: Wish, sessions: Sequence[Session] | None, 
             _remember_nothing(source, window, tools, now)
             done = replace(done, lacking=came)
         elif isinstance(came, Failure):
+            if result.failure is None:
+                tools.gate.blame(result.attempts, came)
             return replace(done, failure=came)
         elif came is not None:
             done = replace(done, restated=done.restated or came.restated)
@@ -199,6 +201,7 @@ def _remember_nothing(source: Source, window: BarRequest, tools: Tools, now: dat
 def _standing(wish: Wish, name: str, sent: int, failure: Failure | None, tools: Tools) -> Line:
     """The line of a request, from what the store holds of it now."""
     if not tools.store.exists():
-        return Line(wish.request, name, sent, failure=failure, notes=wish.notes)
+        nothing_yet = Failure(FailureKind.NO_DATA, f"{name} has no {wish.request.interval} bars of {wish.request.symbol} in this range")
+        return Line(wish.request, name, sent, failure=failure or nothing_yet, notes=wish.notes)
     with tools.store.reading() as reader:
         return line_of(reader, wish.request, name, requests=sent, failure=failure, notes=wish.notes)

@@ -21,7 +21,7 @@ from mdagent.untrusted import one_line
 from mdagent.wire.bounds import Limits, WireFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import httpx
 
@@ -242,6 +242,12 @@ class Gate:
             FailureKind.MISMATCH, "the answer is synthetic: this base_url leads to a sandbox; use it with --sandbox", reply.status_code
         )
 
+    def blame(self, attempts: Sequence[Attempt], failure: Failure) -> None:
+        """The answer was read without fault, and its bars turned out to be of no use: the last attempt failed after all."""
+        told = [a.token for a in attempts if a.token is not None]
+        if told:
+            self.ledger.amend(told[-1], failure)
+
     def _first_of_the_hour(self, name: str) -> bool:
         return self.ledger.sent_since(name, self.clock.now() - _HOUR) <= 1
 
@@ -250,7 +256,7 @@ class Gate:
         if exchange.token is None or exchange.token in telling.settled:
             return
         telling.settled.add(exchange.token)
-        attempt = replace(exchange.attempt, failure=failure, sent=exchange.sent)
+        attempt = replace(exchange.attempt, failure=failure, sent=exchange.sent, token=exchange.token)
         telling.attempts.append(attempt)
         charge = failure.consequence.charge if failure else Charge.CHARGED
         refund = not exchange.sent and charge in (Charge.REFUNDED, Charge.UNLESS_SENT)

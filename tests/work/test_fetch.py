@@ -17,7 +17,6 @@ from mdagent.store.bars import BarStore
 from mdagent.work.dry import dry_line
 from mdagent.work.fetch import Tools, Wish, fetch
 from tests.sources.answers import at, chart, reply, row
-from tests.work.played import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from mdagent.sources.base import Source
     from mdagent.work.report import Line
+    from tests.work.played import Stage
 
 K = FailureKind
 NOW = datetime(2024, 1, 17, 22, 0, tzinfo=UTC)
@@ -48,9 +48,7 @@ class Desk:
         self.store = BarStore(folder / "bars.duckdb", "live", stage.clock)
         self.yahoo: Source = load("yahoo")
 
-    def fetch(
-        self, request: BarRequest, *, refresh: bool = False, sources: tuple[Source, ...] | None = None, unknown: bool = False
-    ) -> Line:
+    def fetch(self, request: BarRequest, *, refresh: bool = False, unknown: bool = False, nobody: bool = False) -> Line:
         tools = Tools(
             store=self.store,
             ledger=self.stage.ledger,
@@ -61,7 +59,7 @@ class Desk:
             patience=0.0,
             bounded_depth=True,
         )
-        return self.stage.run(fetch(Wish(request, (self.yahoo,) if sources is None else sources, refresh), tools))
+        return self.stage.run(fetch(Wish(request, () if nobody else (self.yahoo,), refresh), tools))
 
     def answers(self, *bodies: Any) -> None:
         """What Yahoo says next: a body, or a reply."""
@@ -277,12 +275,15 @@ def test_an_answer_on_another_basis_is_never_filed_under_the_one_asked_for(desk:
 
 
 def test_without_a_source_the_line_says_why(desk: Desk) -> None:
-    line = desk.fetch(ask(), sources=())
+    line = desk.fetch(ask(), nobody=True)
     assert line.failure is not None
     assert (line.source, line.failure.detail) == (None, "no source can serve AAPL: no source is enabled")
 
 
 # Long and old windows
+
+
+MINUTES: dict[str, Any] = {"dataGranularity": "1m", "regularMarketTime": at("2024-01-17", "16:00"), "currentTradingPeriod": None}
 
 
 def minutes(day: str, first: str = "09:30", count: int = 390) -> list[Any]:
@@ -291,18 +292,16 @@ def minutes(day: str, first: str = "09:30", count: int = 390) -> list[Any]:
 
 
 def test_a_long_window_of_minutes_is_cut_into_legal_pieces(desk: Desk) -> None:
-    told = {"dataGranularity": "1m", "regularMarketTime": at("2024-01-17", "16:00"), "currentTradingPeriod": None}
     first = [r for d in days("2024-01-05", "2024-01-12") for r in minutes(d)]
     second = [r for d in days("2024-01-12", "2024-01-16") for r in minutes(d)]
-    desk.answers(chart(first, **told), chart(second, **told))
+    desk.answers(chart(first, **MINUTES), chart(second, **MINUTES))
     line = desk.fetch(ask("2024-01-05", "2024-01-16", "1m"))
     assert (line.requests, line.bars, line.failure) == (2, 6 * 390, None)
     assert desk.windows() == [("01-05", "01-12"), ("01-12", "01-16")]
 
 
 def test_minutes_older_than_the_source_keeps_are_left_out_said_and_partial_each_time(desk: Desk) -> None:
-    told = {"dataGranularity": "1m", "regularMarketTime": at("2024-01-17", "16:00"), "currentTradingPeriod": None}
-    desk.answers(chart(minutes("2023-12-19"), **told))
+    desk.answers(chart(minutes("2023-12-19"), **MINUTES))
     for requests in (1, 0):
         line = desk.fetch(ask("2023-12-01", "2023-12-20", "1m"))
         assert (line.requests, line.bars, line.failure, line.partial) == (requests, 390, None, True)
@@ -317,17 +316,15 @@ def test_a_window_wholly_before_what_the_source_keeps_is_refused_without_a_reque
 
 
 def test_asking_from_the_beginning_is_asking_for_all_there_is_and_that_is_not_partial(desk: Desk) -> None:
-    told = {"dataGranularity": "1m", "regularMarketTime": at("2024-01-17", "16:00"), "currentTradingPeriod": None}
-    desk.answers(*[chart(minutes("2023-12-19"), **told)], *[chart([], **told)] * 4)
+    desk.answers(*[chart(minutes("2023-12-19"), **MINUTES)], *[chart([], **MINUTES)] * 4)
     line = desk.fetch(ask("1900-01-01", "2023-12-20", "1m"))
     assert (line.failure, line.partial) == (None, False)
     assert line.notes
 
 
 def test_an_hour_without_minutes_is_told_and_asked_for_again(desk: Desk) -> None:
-    told = {"dataGranularity": "1m", "regularMarketTime": at("2024-01-17", "16:00"), "currentTradingPeriod": None}
     morning, afternoon = minutes("2024-01-16", count=60), minutes("2024-01-16", "11:30", 270)
-    desk.answers(chart(morning + afternoon, **told), chart(minutes("2024-01-16", "10:30", 60), **told))
+    desk.answers(chart(morning + afternoon, **MINUTES), chart(minutes("2024-01-16", "10:30", 60), **MINUTES))
     line = desk.fetch(ask("2024-01-16", "2024-01-17", "1m"))
     assert (line.bars, line.absent, line.partial) == (330, (("provider gap", 60),), True)
     assert desk.fetch(ask("2024-01-16", "2024-01-17", "1m")).requests == 0
