@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from mdagent.errors import MdagentError, UsageError
 from mdagent.market import BarRequest, BarSet, Symbol
@@ -38,19 +38,19 @@ _PATIENCE = 120.0  # a person who asks for many symbols waits for quota rather t
 _TOGETHER = 8  # requests of users under way at once; each source has its own, smaller bound
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(NamedTuple):
     """The answer to a fetch: rows in the order of `store.read.STORED`, and the report."""
 
     rows: list[tuple[object, ...]]
     report: Report
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False)
 class Agent:
     """Settings, clock and stores, put together. `say` is told what a waiting person should know; `renew` reads the settings
     anew (raising ConfigError) when another process publishes an epoch, or one of the `watched` files changes during a long
-    fetch. `dice` is the chance behind the pauses between tries. `progress` hears of each symbol done: how many, of how many."""
+    fetch. `dice` is the chance behind the pauses between tries. `progress` hears of each symbol done: how many, of how many;
+    `prepare` is called before anything is sent."""
 
     settings: Settings
     clock: Clock
@@ -59,6 +59,7 @@ class Agent:
     watched: tuple[Path, ...] = ()
     dice: Dice | None = None
     progress: Callable[[int, int, str], None] = lambda *_: None
+    prepare: Callable[[], None] = lambda: None
     _ledger: Ledger | None = None
     _epoch: int = -1
     _edited: bool = False
@@ -379,6 +380,7 @@ class Agent:
 
         from mdagent.clock import VirtualClock, virtual_loop
 
+        self.prepare()
         clock = self.clock
         factory = (lambda: virtual_loop(clock)) if isinstance(clock, VirtualClock) else None
         try:

@@ -5,10 +5,8 @@ exchange_calendars and pandas are loaded by `build` alone: sessions are kept in 
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -87,8 +85,7 @@ class Session(NamedTuple):
     breaks: tuple[datetime, datetime] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SessionTable:
+class SessionTable(NamedTuple):
     """The sessions of a calendar with `start <= day < end`: the horizon asked for, cut to what the calendar knows."""
 
     calendar: str
@@ -149,6 +146,8 @@ def _library_version() -> str:
 
 def version_of(calendar: str, closures: Iterable[date] = ()) -> str:
     """What `build` would write into `SessionTable.version`, without building: another one means the table is out of date."""
+    import hashlib
+
     days = sorted(_closed(calendar) | frozenset(closures))
     digest = hashlib.sha256(",".join(d.isoformat() for d in days).encode()).hexdigest()[:12]
     return f"exchange_calendars {_library_version()}, rules {RULES}, closures {digest}"

@@ -76,8 +76,11 @@ class Lazy(TyperGroup):
         from importlib import import_module
 
         module = COMMANDS[cmd_name][0]
-        command = typer.main.get_command(import_module(f"mdagent.cli.{module}").app)
-        return command.commands[cmd_name] if module != cmd_name else command  # type: ignore[attr-defined]
+        group = import_module(f"mdagent.cli.{module}").app
+        if module == cmd_name:
+            return typer.main.get_command(group)
+        info = next(c for c in group.registered_commands if c.callback.__name__ == cmd_name)  # its neighbours are not built
+        return typer.main.get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=None)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  typer's context and command
         if args and args[0] not in COMMANDS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TextIO
@@ -148,7 +147,7 @@ def check(
       mdagent config check mdagent.yaml
     """
     prompt = _prompt(context)
-    loaded = _load(prompt, prompt.flags if file is None else replace(prompt.flags, config=file))
+    loaded = _load(prompt, prompt.flags if file is None else prompt.flags._replace(config=file))
     for path in loaded.files:
         prompt.out.write(f"valid  {path}\n")
     if not loaded.files:

@@ -106,7 +106,7 @@ def _floor(terminal: Terminal) -> float:
     told = terminal.settings.fetch.min_grade
     if told is None:
         return 0.0
-    from mdagent.quality.grade import LETTERS
+    from mdagent.quality.letters import LETTERS
 
     return next((low for name, low in LETTERS if name == told), 0.0)
 

@@ -11,6 +11,7 @@ from mdagent.cli.exits import ExitCode, of_failure
 from mdagent.cli.page import Page
 from mdagent.cli.render import choose_format
 from mdagent.cli.words import read_symbols
+from mdagent.errors import UsageError
 from mdagent.guard.outcome import Failure
 
 if TYPE_CHECKING:
@@ -77,6 +78,9 @@ def search(
     chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
     check_place(chosen, output, terminal, force=force)
     text = " ".join(words).strip()[:100]
+    if not text:
+        msg = "there is nothing to search for"
+        raise UsageError(msg, "name a part of the company's name, or the start of a ticker")
     with terminal.agent() as agent:
         answer = agent.search(text, source=source)
     if isinstance(answer, Failure):

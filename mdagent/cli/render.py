@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -12,7 +13,7 @@ from mdagent.errors import UsageError
 from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from mdagent.cli.terminal import Terminal
 
@@ -38,16 +39,17 @@ _DAILY = ("1d", "1w", "1mo")
 _FORMULA = frozenset("=+-@")
 
 
-def shown(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+def shown(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
     """Stored rows in the columns of stdout: `ts` as ISO 8601, the letter beside the score."""
-    from mdagent.quality.grade import letter
+    if not rows:
+        return []
+    from mdagent.quality.letters import letter
 
-    letters: dict[float, str] = {}
-    for symbol, interval, ts, opened, high, low, close, volume, source, adjustment, currency, score, provisional in rows:
-        if score not in letters:
-            letters[score] = letter(score)
-        stamp = ts.strftime("%Y-%m-%d") if interval in _DAILY else ts.strftime("%Y-%m-%dT%H:%M:%SZ")
-        yield symbol, interval, stamp, opened, high, low, close, volume, source, adjustment, currency, letters[score], score, provisional
+    columns = list(zip(*rows, strict=True))
+    ts, score = columns[2], columns[11]
+    letters = {s: letter(s) for s in set(score)}
+    stamps = [t.isoformat()[:10] if i in _DAILY else f"{t.isoformat()[:19]}Z" for i, t in zip(columns[1], ts, strict=True)]
+    return list(zip(*columns[:2], stamps, *columns[3:11], [letters[s] for s in score], *columns[11:], strict=True))
 
 
 def choose_format(told: str | None, *, as_json: bool, as_csv: bool, output: Path | None, tty: bool) -> str:
@@ -80,7 +82,7 @@ def cell(value: object) -> object:
         text = value if value.isprintable() else one_line(value, len(value))
         return "'" + text if text[:1] in _FORMULA else text
     if isinstance(value, float):
-        return "" if value != value else int(value) if value.is_integer() and abs(value) < 1e15 else repr(value)  # noqa: PLR0124  NaN; beyond this an exponent is shorter
+        return "" if value != value else repr(value).removesuffix(".0")  # noqa: PLR0124  NaN
     return value
 
 
@@ -108,12 +110,25 @@ def write_rows(
     writers[form](columns, rows, out, terminal)
 
 
-def _csv(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], out: TextIO, _: Terminal) -> None:
-    import csv
+def _csv(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], out: TextIO, _: Terminal) -> None:
+    """Column by column: ten years of daily bars are 35,000 cells, and a call for each would cost more than reading them."""
+    texts = [_csv_column(c) for c in zip(*rows, strict=True)]
+    out.write(",".join(columns) + "\n")
+    out.writelines(line + "\n" for line in map(",".join, zip(*texts, strict=True)))
 
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(map(cell, row) for row in rows)
+
+def _csv_column(cells: tuple[Any, ...]) -> list[str]:
+    kinds = set(map(type, cells))
+    if kinds == {float} and isfinite(sum(cells)):
+        return [text.removesuffix(".0") for text in map(repr, cells)]
+    if kinds <= {str, bool, type(None)}:
+        once = {value: _quoted(str(cell(value))) for value in set(cells)}
+        return [once[value] for value in cells]
+    return [_quoted(str(cell(value))) for value in cells]
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text
 
 
 def _json(columns: Sequence[str], rows: Iterator[tuple[Any, ...]], out: TextIO, _: Terminal) -> None:

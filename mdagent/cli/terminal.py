@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _EVERY = 3.0  # seconds between two lines of progress where nobody watches
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, repr=False)
 class Terminal:
     """`out` is for data and nothing else, `err` for talk. Settings are read when a command first needs them."""
 
@@ -47,10 +47,16 @@ class Terminal:
             self._loaded = load(self.flags or Flags(), self.environ, self.cwd)
             for note in self._loaded.notes:
                 self.say(note)
-            from mdagent.cli.logs import start_log
-
-            start_log(self._loaded.settings, self.err)
+            told = self._loaded.settings
+            if told.verbose or told.log.file or told.log.level in ("debug", "info"):
+                self.start_log()
         return self._loaded
+
+    def start_log(self) -> None:
+        """Set the log up. A command that reads the store alone logs nothing, and does without it unless it is asked for."""
+        from mdagent.cli.logs import start_log
+
+        start_log(self.settings, self.err)
 
     @property
     def settings(self) -> Settings:
@@ -82,7 +88,14 @@ class Terminal:
             settings = replace(settings, lock=replace(settings.lock, read_wait=self.lock_wait, write_wait=self.lock_wait))
         watched = tuple(find_places(flags, self.environ, self.cwd).watched())
         return Agent(
-            settings, self.clock, self.say, lambda: load(flags, self.environ, self.cwd).settings, watched, self.dice, self.progress
+            settings,
+            self.clock,
+            self.say,
+            lambda: load(flags, self.environ, self.cwd).settings,
+            watched,
+            self.dice,
+            self.progress,
+            self.start_log,
         )
 
     def say(self, text: str) -> None:

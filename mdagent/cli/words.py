@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from mdagent.errors import UsageError
 from mdagent.market import Adjustment, BarRequest, Interval, Symbol, parse_instant
+from mdagent.work.spans import BEGINNING, default_start, latest_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,7 @@ def read_window(
 ) -> tuple[datetime, datetime]:
     """The half-open window. An end in the future is brought back to now, and said. Raises UsageError."""
     now = terminal.clock.now()
-    latest = now if interval.intraday else _tomorrow(now)
+    latest = latest_end(interval, now)
     until = parse_instant(end) if end else latest
     if until > latest:
         terminal.say(f"the end {until:%Y-%m-%d} lies in the future: taken as now")
@@ -68,6 +69,9 @@ def read_window(
         raise UsageError(msg, "leave out one of them")
     if start:
         since = parse_instant(start)
+        if since >= latest:
+            msg = f"the start {since:%Y-%m-%d} lies in the future"
+            raise UsageError(msg, "name a day that has begun")
         if since >= until:
             msg = f"the start {since:%Y-%m-%d} is not before the end {until:%Y-%m-%d}"
             raise UsageError(msg, "the range is half-open: --end is the first moment left out")
@@ -75,14 +79,7 @@ def read_window(
     return _back(until if end else now, period, interval), until
 
 
-def _tomorrow(now: datetime) -> datetime:
-    """The end of the latest session date that has begun anywhere: east of Greenwich it is tomorrow's already."""
-    return (now + timedelta(hours=14)).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-
-
 def _back(until: datetime, period: str | None, interval: Interval) -> datetime:
-    from mdagent.work.spans import BEGINNING, default_start
-
     if period is None:
         return _whole_day(default_start(interval, until))
     if period == "max":

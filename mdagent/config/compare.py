@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.config.layers import dotted
 from mdagent.config.scalars import text_of
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 _RUN = ("home", "ledger", "world", "replay", "record", "environment", "clock", "quiet", "verbose")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One setting that differs; None where one side does not have it."""
 
     path: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -40,8 +39,7 @@ class Kind(NamedTuple):
     expands: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LimitSettings:
+class LimitSettings(NamedTuple):
     """`limit` requests per `per`: seconds of a rolling window, or `day` or `month` of the calendar in `zone`."""
 
     limit: int

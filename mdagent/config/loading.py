@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from mdagent.config.addresses import is_private
@@ -30,8 +29,7 @@ T = TypeVar("T")
 DEFAULT = "default"
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """The settings; by path, who set what (`default`, `FILE:LINE`, a variable or a flag); the files read; notes for stderr."""
 
     settings: Settings

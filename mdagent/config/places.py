@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,8 +18,7 @@ PROJECT_FILES = ("mdagent.yaml", ".mdagent.yaml")
 USER_FILE = "config.yaml"
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
+class Flags(NamedTuple):
     """The global options of the command line, as typed; what was not typed is None, False or 0."""
 
     config: Path | None = None

@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.quality.finding import Severity
+from mdagent.quality.letters import letter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,20 +15,6 @@ if TYPE_CHECKING:
     from mdagent.market import BarSet
     from mdagent.quality.finding import Finding, Verdict
 
-LETTERS = (
-    ("A+", 97.0),
-    ("A", 93.0),
-    ("A-", 90.0),
-    ("B+", 87.0),
-    ("B", 83.0),
-    ("B-", 80.0),
-    ("C+", 77.0),
-    ("C", 73.0),
-    ("C-", 70.0),
-    ("D+", 67.0),
-    ("D", 60.0),
-    ("F", 0.0),
-)
 WEIGHTS = (
     ("completeness", 0.25),
     ("accuracy", 0.20),
@@ -105,16 +92,6 @@ class Grade:
     penalties: tuple[Penalty, ...]
     actions: tuple[str, ...]
     bounds: tuple[Bound, ...] = ()
-
-
-def letter(score: float) -> str:
-    """One of the twelve letters, A+ to F."""
-    return next((name for name, least in LETTERS if score >= least), "F")
-
-
-def band(score: float) -> str:
-    """The letter without its sign: A, B, C, D or F."""
-    return letter(score)[0]
 
 
 def grade(verdict: Verdict) -> Grade:

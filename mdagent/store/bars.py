@@ -18,12 +18,12 @@ from mdagent.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, Wrong
 from mdagent.store.lock import locked, unwritable
 from mdagent.store.read import Reader
 from mdagent.store.schema import MIGRATIONS, VERSION
-from mdagent.store.write import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mdagent.clock import Clock
+    from mdagent.store.write import Writer
 
 _SEALED: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -63,6 +63,8 @@ class BarStore:
     @contextmanager
     def writing(self, purpose: str) -> Iterator[Writer]:
         """The writer, in one transaction: all of it is committed at the end, or none. Makes the store when it is absent."""
+        from mdagent.store.write import Writer  # a reader need not load it
+
         self._make_place()
         with locked(self.path, self.clock, write=True, wait=self.write_wait, purpose=purpose), _telling(self.path):
             if not self.path.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,8 +33,7 @@ class Span(NamedTuple):
     as_of: datetime | None = None  # when the oldest part of it was fetched; the writer puts it in
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """What the store holds of one source in a window: bars, how many are provisional or quarantined, and the last grade."""
 
     bars: int
@@ -101,16 +99,14 @@ class Reader:
     def sessions(self, calendar: str, start: date, end: date) -> tuple[Session, ...] | None:
         """The materialised sessions with start <= day < end, and those of a month around; None where the calendar is not built
         that far."""
-        built = self._ask(
-            "SELECT 1 FROM calendars WHERE calendar = ? AND start_day <= ? AND end_day >= ?", [calendar, start, end]
-        ).fetchone()
-        if not built:
-            return None
         rows = self._ask(
-            "SELECT day, opens, closes, break_start, break_end FROM sessions WHERE calendar = ? AND day >= ? AND day < ? ORDER BY day",
-            [calendar, start - MARGIN, end + MARGIN],
+            "SELECT day, opens, closes, break_start, break_end FROM calendars LEFT JOIN sessions ON sessions.calendar = calendars.calendar"
+            " AND day >= ? AND day < ? WHERE calendars.calendar = ? AND start_day <= ? AND end_day >= ? ORDER BY day",
+            [start - MARGIN, end + MARGIN, calendar, start, end],
         ).fetchall()
-        return tuple(Session(d, aware(o), aware(c), (aware(a), aware(b)) if a and b else None) for d, o, c, a, b in rows)
+        if not rows:
+            return None
+        return tuple(Session(d, aware(o), aware(c), (aware(a), aware(b)) if a and b else None) for d, o, c, a, b in rows if d)
 
     def calendar_version(self, calendar: str) -> str | None:
         """The version a calendar was materialised from."""
@@ -197,11 +193,12 @@ class Reader:
 
 
 def _series(sources: Sequence[str]) -> str:
-    """One series in order. `QUALIFY` picks one row a stamp where several sources have it."""
+    """One series in order; where several sources may have a stamp, `QUALIFY` picks one row."""
     of = f" AND source IN ({', '.join('?' * len(sources))})" if sources else ""
+    best = "" if len(sources) == 1 else " QUALIFY row_number() OVER (PARTITION BY ts ORDER BY provisional, score DESC, source) = 1"
     return (
         f"SELECT {', '.join(STORED)} FROM bars WHERE symbol = ? AND interval = ? AND adjustment = ? AND ts >= ? AND ts < ?{of}"
-        " QUALIFY row_number() OVER (PARTITION BY ts ORDER BY provisional, score DESC, source) = 1 ORDER BY ts"
+        f"{best} ORDER BY ts"
     )
 
 

@@ -69,7 +69,7 @@ async def fetch(wish: Wish, tools: Tools) -> Line:
         chosen = line.failure is None
         why = "served it" if chosen else f"{line.failure.kind}: {line.failure.detail}" if line.failure else ""
         considered.append(Considered(source.spec.name, chosen, (why,)))
-        last = replace(line, considered=tuple(considered), requests=line.requests + (last.requests if last else 0))
+        last = line._replace(considered=tuple(considered), requests=line.requests + (last.requests if last else 0))
         if chosen:
             return last
     if last is not None:
@@ -98,8 +98,8 @@ async def _from(source: Source, wish: Wish, tools: Tools) -> Line:
         done = replace(done, sent=done.sent + more.sent, failure=more.failure)
     line = _standing(replace(wish, notes=(*wish.notes, *done.notes)), name, done.sent, done.failure, tools)
     if not line.bars and done.failure is None and done.lacking is not None:
-        return replace(line, failure=done.lacking)
-    return replace(line, cut=bool(done.notes) and request.start > BEGINNING)
+        return line._replace(failure=done.lacking)
+    return line._replace(cut=bool(done.notes) and request.start > BEGINNING)
 
 
 @dataclass(frozen=True, slots=True)

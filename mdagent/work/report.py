@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from mdagent.guard.outcome import Failure
     from mdagent.market import BarRequest
 
 
-@dataclass(frozen=True, slots=True)
-class Considered:
+class Considered(NamedTuple):
     """A source that was looked at for a request: chosen, or left out, and why."""
 
     source: str
@@ -19,8 +17,7 @@ class Considered:
     reasons: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One symbol's outcome. `requests` were sent, `bars` are in the store for the window; `absent` counts missing bars by reason."""
 
     request: BarRequest
@@ -53,8 +50,7 @@ class Line:
         return self.quarantined > 0 or bool(self.absent) or self.cut
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """All lines of a command, in the order they were asked for."""
 
     lines: tuple[Line, ...]

@@ -24,12 +24,17 @@ BENIGN = frozenset((COMPLETE, PENDING, "not yet listed", "not traded"))
 _SHORTEST, _LONGEST, _HALF_HOUR = timedelta(minutes=15), timedelta(days=30), timedelta(minutes=30)
 
 
+def latest_end(interval: Interval, now: datetime) -> datetime:
+    """Where the future begins: now; for daily and longer bars the end of the latest session date that has begun anywhere, which
+    east of Greenwich is tomorrow's already."""
+    if interval.intraday:
+        return now
+    return (now + timedelta(hours=14)).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+
+
 def clamp_end(request: BarRequest, now: datetime) -> BarRequest:
-    """The request without its future. A daily or longer window may reach to tomorrow's midnight, because east of Greenwich
-    the session of that date has begun."""
-    latest = now
-    if not request.interval.intraday:
-        latest = (now + timedelta(hours=14)).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    """The request without its future."""
+    latest = latest_end(request.interval, now)
     return request if request.end <= latest or latest <= request.start else request.over(request.start, latest)
 
 

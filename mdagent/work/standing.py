@@ -6,7 +6,6 @@ from collections import Counter
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.work.report import Considered, Line
 from mdagent.work.spans import BENIGN, EMPTY, gaps, open_stretches
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
+    from mdagent.guard.outcome import Failure
     from mdagent.market import BarRequest
     from mdagent.sessions import Session
     from mdagent.store.read import Reader, Span
@@ -31,6 +31,8 @@ def line_of(  # noqa: PLR0913  what a line says besides what the store says
         if span.reason not in BENIGN and (span.reason != EMPTY or (first and first < span.start)):
             absent[span.reason] += _bars_in(span, request)
     if failure is None and not held.bars:
+        from mdagent.guard.outcome import Failure, FailureKind
+
         failure = Failure(FailureKind.NO_DATA, f"{source} has no {request.interval} bars of {request.symbol} in this range")
     return Line(
         request,
@@ -68,7 +70,7 @@ def cached(
     """The line of a request that the store can serve by itself: a source of `sources` covers all of it, final or fresh."""
     for source in sources:
         stretches = open_stretches(request, reader.coverage(request, source), now)
-        if stretches and gaps(request, stretches, sessions(reader, request), now):
+        if stretches and gaps(request, stretches, sessions(reader, request.over(stretches[0][0], stretches[-1][1])), now):
             continue
         return _serve(reader, request, source)
     return None
@@ -77,4 +79,4 @@ def cached(
 def _serve(reader: Reader, request: BarRequest, source: str) -> Line:
     line = line_of(reader, request, source)
     told = Considered(source, chosen=True, reasons=("the store has it",))
-    return Line(**{name: getattr(line, name) for name in line.__slots__} | {"considered": (told,)})
+    return line._replace(considered=(told,))

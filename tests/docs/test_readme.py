@@ -21,7 +21,8 @@ from mdagent.cli.render import COLUMNS
 from mdagent.cli.words import read_requests, read_symbols
 from mdagent.config import Flags, load, template
 from mdagent.quality.checks import REFUSE_ABOVE
-from mdagent.quality.grade import LETTERS, PROVISIONAL_CAP, SINGLE_SOURCE_CAP, WEIGHTS
+from mdagent.quality.grade import PROVISIONAL_CAP, SINGLE_SOURCE_CAP, WEIGHTS
+from mdagent.quality.letters import LETTERS
 from mdagent.sources import NAMES
 from tests.docs.readme import README, TOP, Shell, blank_times, blocks, commands, parse, steps, table
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,9 +38,9 @@ class Program:
         """Where the sandbox keeps its bars."""
         return self.home / "sandbox" / "bars.duckdb"
 
-    def start(self, *words: str) -> subprocess.Popen[str]:
+    def start(self, *words: str, stdout: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "mdagent", *words], cwd=self.home, env=self.environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [sys.executable, "-m", "mdagent", *words], cwd=self.home, env=self.environ, text=True, stdout=stdout, stderr=subprocess.PIPE
         )
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:

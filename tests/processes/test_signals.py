@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,33 +16,42 @@ from mdagent.store.bars import BarStore
 from tests.processes.program import PATIENCE, Program
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-MANY = ",".join(f"SYM{n:05}" for n in range(1, 41))
+COUNT = 12
+MANY = ",".join(f"SYM{n:05}" for n in range(1, COUNT + 1))
 WINDOW = ("--start", "2024-01-02", "--end", "2024-02-01", "--csv")
-STOPPED = [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")]
+STOPPED = [
+    pytest.param((signal.SIGINT, signal.SIGINT), 130, "interrupted", id="Ctrl-C twice"),
+    pytest.param((signal.SIGTERM,), 143, "terminated", id="SIGTERM"),
+]
 
 
-def stop(program: Program, signals: Sequence[signal.Signals]) -> tuple[int, str, str]:
-    """Fetch many symbols, and send the signals once the first is told to be done. Exit code, stdout and stderr."""
-    with program.start("fetch", MANY, *WINDOW) as running:
+def stop(program: Program, *signals: signal.Signals, after: float = 0.0) -> tuple[int, str, str]:
+    """Fetch many symbols, and send the signals so many seconds after the first is told to be done. Exit code, stdout and stderr."""
+    out = program.home / "out.csv"
+    with out.open("w") as stream, program.start("fetch", MANY, *WINDOW, stdout=stream) as running:
         assert running.stderr is not None
         said = ""
-        while "/40 " not in said:
+        while f"/{COUNT} " not in said:
             line = running.stderr.readline()
             assert line, said
             said += line
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(after)
         for each in signals:
             running.send_signal(each)
-        out, err = running.communicate(timeout=PATIENCE)
-    return running.returncode, out, said + err
+        said += running.stderr.read()
+        code = running.wait(PATIENCE)
+    return code, out.read_text(), said
 
 
-@pytest.mark.parametrize(("sign", "code", "word"), STOPPED)
-def test_a_stopped_fetch_says_how_to_go_on_and_the_next_one_completes(tmp_path: Path, sign: signal.Signals, code: int, word: str) -> None:
+@pytest.mark.parametrize(("signals", "code", "word"), STOPPED)
+def test_a_stopped_fetch_says_how_to_go_on_and_the_next_one_completes(
+    tmp_path: Path, signals: tuple[signal.Signals, ...], code: int, word: str
+) -> None:
     program = Program(tmp_path)
-    told, out, err = stop(program, [sign])
+    told, out, err = stop(program, *signals)
     assert told == code, err
     assert out == ""
     assert "Traceback" not in err
@@ -49,20 +60,24 @@ def test_a_stopped_fetch_says_how_to_go_on_and_the_next_one_completes(tmp_path: 
     with BarStore(program.store, "sandbox", SystemClock()).reading() as reader:
         stored = reader.symbols()
         assert reader.duplicates() == 0
-    assert 1 <= len(stored) < 40
+    assert 1 <= len(stored) < COUNT
     again = program.run("fetch", MANY, *WINDOW)
     assert again.returncode == 0, again.stderr
-    assert len(again.stdout.splitlines()) == 1 + 40 * 21
+    assert len(again.stdout.splitlines()) == 1 + COUNT * 21
 
 
-@pytest.mark.parametrize(("sign", "code", "word"), STOPPED)
-def test_a_second_signal_is_no_worse_than_the_first(tmp_path: Path, sign: signal.Signals, code: int, word: str) -> None:
-    program = Program(tmp_path)
-    told, _, err = stop(program, [sign, sign])
-    assert told == code, err
-    assert "Traceback" not in err
-    with BarStore(program.store, "sandbox", SystemClock()).reading() as reader:
-        assert reader.symbols()
+@pytest.mark.drill
+@pytest.mark.parametrize("seed", [random.SystemRandom().randrange(10**6)])
+def test_a_signal_at_any_moment_of_a_fetch_ends_it_in_order(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)
+    for n in range(30):
+        program = Program(tmp_path / str(n))
+        program.home.mkdir()
+        sign, code = dice.choice([(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+        told, _, err = stop(program, sign, after=dice.uniform(0.0, 1.2))
+        assert told in (code, 0), f"seed {seed}, run {n}, {sign.name}: {told}\n{err}"
+        assert "Traceback" not in err
+        assert "exception" not in err
 
 
 def test_a_closed_pipe_is_silent(tmp_path: Path) -> None:

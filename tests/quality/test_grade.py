@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mdagent.market import BarRequest, BarSet, Interval
 from mdagent.quality.finding import Finding, Severity, Verdict
-from mdagent.quality.grade import WEIGHTS, arithmetic, band, bar_scores, grade, letter
+from mdagent.quality.grade import WEIGHTS, arithmetic, bar_scores, grade
+from mdagent.quality.letters import band, letter
 from mdagent.sessions import expected
 from tests.quality.ten import DAYS, bars, bars_at, judged, row, sessions, spoilt
 

@@ -263,7 +263,7 @@ def test_a_few_bad_rows_are_quarantined_and_the_rest_is_kept(desk: Desk) -> None
     desk.answers(broken)
     line = desk.fetch(ask())
     assert (line.bars, line.quarantined, line.partial) == (7, 1, True)
-    assert desk.table('SELECT "check" FROM quarantine') == [("positivity",)]
+    assert desk.table("SELECT check_name FROM quarantine") == [("positivity",)]
 
 
 def test_an_answer_on_another_basis_is_never_filed_under_the_one_asked_for(desk: Desk) -> None:

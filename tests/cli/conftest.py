@@ -1,0 +1,32 @@
+"""A prompt of one's own for each test: with an empty home, or with one that holds January of two symbols."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.shell import JANUARY, Shell
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    return Shell(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def january(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose home holds 21 sessions of AAPL and of MSFT."""
+    folder = tmp_path_factory.mktemp("january")
+    Shell(folder).good("fetch", "AAPL", "MSFT", *JANUARY)
+    return folder
+
+
+@pytest.fixture
+def stocked(january: Path, tmp_path: Path) -> Shell:
+    shutil.copytree(january / "home", tmp_path / "home")
+    return Shell(tmp_path)
