@@ -8,7 +8,7 @@ with Agent.open() as agent:
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -189,7 +189,7 @@ class Agent:
         return tuple(Window(q.limit, q.per, q.zone) for q in (self._source(name).spec.quotas if told is None else told))  # type: ignore[arg-type]
 
     def _secrets(self) -> tuple[str, ...]:
-        return tuple(s.api_key.reveal() for s in self.settings.sources.values() if s.api_key)
+        return tuple(text for s in self.settings.sources.values() if s.api_key for text in s.api_key.spellings())
 
     def _adopt(self) -> None:
         """Take over settings that another process published, whole; keep the old ones, and say why, when they cannot be read."""
@@ -204,9 +204,8 @@ class Agent:
             self.say(f"the settings of {told} were not adopted, the old ones stay: {error.message}")
             return
         old = self.settings  # where the bars go, and to which world they belong, cannot change under a run
-        self.settings = replace(
-            fresh, store=old.store, ledger=old.ledger, home=old.home, world=old.world, replay=old.replay, record=old.record
-        )
+        keep = ("store", "ledger", "home", "world", "replay", "record")
+        self.settings = fresh._replace(**{name: getattr(old, name) for name in keep})
         self._sources.clear()
         self.say(f"adopted the settings of {told}")
 
@@ -377,9 +376,11 @@ class Agent:
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  what the coroutine returns
         """Run to the end on an event loop of its own. The first SIGINT or SIGTERM cancels, so that a write in hand is finished."""
         import asyncio
+        import gc
 
         from mdagent.clock import VirtualClock, virtual_loop
 
+        gc.enable()
         self.prepare()
         clock = self.clock
         factory = (lambda: virtual_loop(clock)) if isinstance(clock, VirtualClock) else None

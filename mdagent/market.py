@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-_GRAMMAR = re.compile(r"[A-Z0-9^][A-Z0-9.\-^=/:_]{0,31}\Z")
-_US_CLASS = re.compile(r"([A-Z]{1,5})-([A-K])\Z")
+_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-^=/:_")
+_LONGEST = 32
 _MONEY = frozenset("USD EUR GBP JPY CHF CAD AUD NZD SEK NOK DKK CNY HKD SGD INR KRW MXN BRL ZAR TRY PLN CZK HUF ILS THB".split())
 
 Kind = Literal["equity", "index", "fx", "crypto", "future", "fund"]
@@ -63,17 +63,21 @@ def _parse_symbol(text: str) -> Symbol:
     if not ticker:
         msg = "the symbol is empty"
         raise UsageError(msg, "name one, such as AAPL, BRK.B or IBE.MC")
-    if not _GRAMMAR.match(ticker) or ".." in ticker or "//" in ticker:
+    if len(ticker) > _LONGEST or not _LETTERS.issuperset(ticker) or ticker[0] in ".-=/:_" or ".." in ticker or "//" in ticker:
         shown = text[:40] + ("…" if len(text) > 40 else "")
         msg = f"{shown!a} is not a symbol"
         raise UsageError(msg, "a symbol has at most 32 of A-Z 0-9 . - ^ = / : _, such as AAPL, BRK.B or IBE.MC")
-    ticker = _US_CLASS.sub(r"\1.\2", ticker)
+    if ticker[-2:-1] == "-":
+        ticker = re.sub(r"\A([A-Z]{1,5})-([A-K])\Z", r"\1.\2", ticker)
     kind, mic, currencies = _read_spelling(ticker)
     return Symbol(ticker, kind, mic, currencies)
 
 
 def _read_spelling(ticker: str) -> tuple[Kind, str | None, tuple[str, ...]]:
     """Kind, exchange and possible currencies, by the spellings in common use (Yahoo's and the slash of FX desks)."""
+    if ticker.isalpha():  # most are
+        fund = len(ticker) == 5 and ticker.endswith("X")  # US mutual funds: five letters, the last an X
+        return ("fund" if fund else "equity"), US.mic, US.currencies
     if ticker.startswith("^"):
         return "index", None, ()
     pair = re.fullmatch(r"([A-Z]{3})[/:]?([A-Z]{3})=X|([A-Z]{3})/([A-Z]{3})", ticker)
@@ -93,8 +97,7 @@ def _read_spelling(ticker: str) -> tuple[Kind, str | None, tuple[str, ...]]:
         return ("fund" if stem.startswith("0P") else "equity"), exchange.mic, exchange.currencies
     if re.search(r"[:/=]", ticker):
         return "equity", None, ()
-    fund = re.fullmatch(r"[A-Z]{4}X", ticker)  # US mutual funds: five letters, the last an X
-    return ("fund" if fund else "equity"), US.mic, US.currencies
+    return "equity", US.mic, US.currencies
 
 
 class Interval(StrEnum):

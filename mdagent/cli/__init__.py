@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -150,6 +151,7 @@ def root(
 def run() -> None:
     """The console script."""
     os.umask(0o077)
+    gc.disable()  # a short run makes no garbage worth a search; a fetch turns it on again
     code = main(sys.argv[1:], Terminal(os.environ, Path.cwd()))
     try:
         sys.stdout.flush()

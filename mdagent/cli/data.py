@@ -81,7 +81,9 @@ def fetch(  # the options of a command are its parameters
     requests = read_requests(read_symbols(symbols, terminal.cwd), interval, (start, end, period), adjust, terminal)
     with terminal.agent() as agent:
         if dry_run:
-            _finish(agent.plan(requests, source=source, refresh=refresh), terminal, report, show_why=True, dry=True)
+            plan = agent.plan(requests, source=source, refresh=refresh)
+            terminal.code = int(of_report(plan))
+            _finish(plan, terminal, report, show_why=True, dry=True)
             return
         served = agent.fetch(requests, source=source, refresh=refresh)
     floor = _floor(terminal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
 from mdagent.errors import ConfigError
@@ -33,15 +34,14 @@ class Line(logging.Formatter):
             return f"{record.levelname.lower()}: {record.name}: {text}"
         import json
 
-        return json.dumps(
-            {"at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S"), "level": record.levelname.lower(), "logger": record.name, "event": text}
-        )
+        at = datetime.fromtimestamp(record.created, UTC)
+        return json.dumps({"at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "level": record.levelname.lower(), "logger": record.name, "event": text})
 
 
 def start_log(settings: Settings, err: TextIO) -> None:
     """Set the root logger up for this run. The HTTP libraries stay at WARNING: their INFO lines hold whole URLs."""
     root = logging.getLogger()
-    secrets = tuple(s.api_key.reveal() for s in settings.sources.values() if s.api_key)
+    secrets = tuple(text for s in settings.sources.values() if s.api_key for text in s.api_key.spellings())
     form = Line(secrets, as_json=settings.log.format == "json")
     told = _LEVELS.get(settings.verbose)
     root.setLevel(told if told is not None else getattr(logging, settings.log.level.upper()))

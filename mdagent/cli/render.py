@@ -120,10 +120,10 @@ def _csv(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], out: TextIO, _
 def _csv_column(cells: tuple[Any, ...]) -> list[str]:
     kinds = set(map(type, cells))
     if kinds == {float} and isfinite(sum(cells)):
-        return [text.removesuffix(".0") for text in map(repr, cells)]
+        return ("\n".join(map(repr, cells)) + "\n").replace(".0\n", "\n").split("\n")[:-1]
     if kinds <= {str, bool, type(None)}:
         once = {value: _quoted(str(cell(value))) for value in set(cells)}
-        return [once[value] for value in cells]
+        return [*once.values()] * len(cells) if len(once) == 1 else [once[value] for value in cells]
     return [_quoted(str(cell(value))) for value in cells]
 
 

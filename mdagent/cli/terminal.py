@@ -77,15 +77,13 @@ class Terminal:
 
     def agent(self) -> Agent:
         """A new agent with these settings; it reads them anew when an epoch is published."""
-        from dataclasses import replace
-
         from mdagent.agent import Agent
         from mdagent.config import Flags, find_places, load
 
         flags = self.flags or Flags()
         settings = self.settings
         if self.lock_wait is not None:
-            settings = replace(settings, lock=replace(settings.lock, read_wait=self.lock_wait, write_wait=self.lock_wait))
+            settings = settings._replace(lock=settings.lock._replace(read_wait=self.lock_wait, write_wait=self.lock_wait))
         watched = tuple(find_places(flags, self.environ, self.cwd).watched())
         return Agent(
             settings,

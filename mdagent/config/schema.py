@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mdagent.config.tree import Settings, nodes
+from mdagent.config.tree import Settings, default_of, nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,12 +45,11 @@ def schema(sources: Iterable[str]) -> Schema:
 
 
 def _lay(flat: Schema, path: Where, tree: type, sources: tuple[str, ...]) -> None:
-    defaults = {item.name: item.default for item in fields(tree)}
     flat.sections[path] = tuple(name for name, _ in nodes(tree))
     for name, node in nodes(tree):
         here = (*path, name)
         if node.kind is not None:
-            default = None if defaults[name] is MISSING else defaults[name]
+            default = None if node.table else default_of(tree, name)
             leaf = Leaf(node.kind, node.about, default, optional=default is None and not node.table)
             if node.table:
                 flat.sections[here] = node.names

@@ -30,6 +30,15 @@ class Secret:
         """The text itself: for the header or query of a request, and nothing else."""
         return self._text
 
+    def spellings(self) -> tuple[str, ...]:
+        """The text as an answer or an URL may repeat it, longest first: each is to be blanked in whatever is shown."""
+        from base64 import b64encode
+        from urllib.parse import quote, quote_plus
+
+        coded = b64encode(self._text.encode()).decode().rstrip("=")
+        found = {self._text, quote(self._text), quote(self._text, safe=""), quote_plus(self._text), coded}
+        return tuple(sorted(found, key=len, reverse=True))
+
     @property
     def fingerprint(self) -> str:
         """Eight hexadecimal digits that change when the secret does, and do not lead back to it."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING
 
 from mdagent.config.scalars import text_of
-from mdagent.config.tree import KNOWN_SOURCES, Settings, nodes
+from mdagent.config.tree import KNOWN_SOURCES, Settings, default_of, nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,12 +32,11 @@ def template(sources: Iterable[str] = KNOWN_SOURCES) -> str:
 
 def _lines(tree: type, depth: int, sources: tuple[str, ...]) -> Iterator[str]:
     space = "  " * depth
-    defaults = {item.name: item.default for item in fields(tree)}
     for name, node in nodes(tree):
         if depth == 0:
             yield ""
         if node.kind is not None:
-            value = "{}" if node.table else text_of(None if defaults[name] is MISSING else defaults[name])
+            value = "{}" if node.table else text_of(default_of(tree, name))
             yield f"{space}{name}: {value}  # {node.about}"
         elif node.tree is not None:
             yield f"{space}{name}:"

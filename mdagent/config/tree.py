@@ -1,13 +1,14 @@
 """The settings tree: every setting, its default, its kind and one line on what it does.
 
 The tree is the only list of settings: the reader, the environment variables, the template and the comparison walk it.
-A field whose metadata holds no node (home, world ...) belongs to one run and cannot stand in a file.
+A field without a node (home, world ...) belongs to one run and cannot stand in a file. Named tuples, because a dataclass takes
+ten times as long to define and every command reads settings.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mdagent.config.kinds import BASE_URL, DATES, FILE, FLAG, KEY, LIMITS, PROXY, USER_AGENT, Kind, choice, number, text, whole
 
@@ -48,97 +49,72 @@ class Node(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-def _leaf(kind: Kind, about: str) -> dict[str, Node]:
-    return {"node": Node(about, kind)}
-
-
-def _section(tree: type, about: str = "") -> dict[str, Node]:
-    return {"node": Node(about, tree=tree)}
-
-
 _SECONDS = number(0.05, 600, "seconds")
+_WAIT = number(0, 3600, "seconds")
 
 
-@dataclass(frozen=True, slots=True)
-class TimeoutSettings:
+class TimeoutSettings(NamedTuple):
     """Seconds that one request may take."""
 
-    connect: float = field(default=2.0, metadata=_leaf(_SECONDS, "seconds to connect"))
-    read: float = field(default=8.0, metadata=_leaf(_SECONDS, "seconds until the first byte, and between two"))
-    total: float = field(default=15.0, metadata=_leaf(_SECONDS, "seconds for one request, all told"))
+    connect: float = 2.0
+    read: float = 8.0
+    total: float = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSettings:
+class SourceSettings(NamedTuple):
     """What a user may say of one provider; None leaves it to the facts of the source."""
 
-    enabled: bool = field(default=True, metadata=_leaf(FLAG, "may this source be asked?"))
-    api_key: Secret | None = field(default=None, metadata=_leaf(KEY, "better ${VARIABLE} or MDAGENT_<SOURCE>_API_KEY than the key"))
-    base_url: str | None = field(default=None, metadata=_leaf(BASE_URL, "another address: https, or plain http on a loopback address"))
-    plan: str | None = field(default=None, metadata=_leaf(text(64), "the plan you pay for, where the source knows several"))
-    timeout: TimeoutSettings = field(default_factory=TimeoutSettings, metadata=_section(TimeoutSettings))
-    concurrency: int | None = field(default=None, metadata=_leaf(whole(1, 64), "requests in flight at once"))
-    limits: tuple[LimitSettings, ...] | None = field(
-        default=None, metadata=_leaf(LIMITS, "instead of the source's own: [{limit: 8, per: 1m}, {limit: 800, per: day, zone: UTC}]")
-    )
-    cost: float | None = field(default=None, metadata=_leaf(number(0, 1000, "price of one request"), "what one request costs you"))
-    user_agent: str | None = field(default=None, metadata=_leaf(USER_AGENT, "how to introduce ourselves"))
+    enabled: bool = True
+    api_key: Secret | None = None
+    base_url: str | None = None
+    plan: str | None = None
+    timeout: TimeoutSettings = TimeoutSettings()
+    concurrency: int | None = None
+    limits: tuple[LimitSettings, ...] | None = None
+    cost: float | None = None
+    user_agent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WireSettings:
-    """The way out to the network. `proxy` may hold a password: reveal it to no log."""
+class WireSettings(NamedTuple):
+    """The way out to the network. `proxy` may hold a password: it is left out of the repr, and reveal it to no log."""
 
-    proxy: str | None = field(default=None, repr=False, metadata=_leaf(PROXY, "an HTTP proxy; HTTP_PROXY and its like are not followed"))
-    ca_file: Path | None = field(
-        default=None, metadata=_leaf(FILE, "certificate authorities (PEM) in place of the system's; verification has no off switch")
-    )
-    allow_private_hosts: bool = field(default=False, metadata=_leaf(FLAG, "may a base_url point into a private network?"))
+    proxy: str | None = None
+    ca_file: Path | None = None
+    allow_private_hosts: bool = False
+
+    def __repr__(self) -> str:
+        return f"WireSettings(ca_file={self.ca_file!r}, allow_private_hosts={self.allow_private_hosts!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class LockSettings:
+class LockSettings(NamedTuple):
     """Seconds to wait for the store while another process holds it."""
 
-    read_wait: float = field(default=5.0, metadata=_leaf(number(0, 3600, "seconds"), "seconds that a read waits for the store"))
-    write_wait: float = field(default=30.0, metadata=_leaf(number(0, 3600, "seconds"), "seconds that a write waits for the store"))
+    read_wait: float = 5.0
+    write_wait: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class FetchSettings:
+class FetchSettings(NamedTuple):
     """One fetch."""
 
-    deadline: float = field(default=10.0, metadata=_leaf(number(0.1, 3600, "seconds"), "seconds for one call, retries included"))
-    min_grade: str | None = field(default=None, metadata=_leaf(choice(*GRADES), "refuse bars below this grade (A+ to F)"))
+    deadline: float = 10.0
+    min_grade: str | None = None
 
 
-def _no_closures() -> Mapping[str, tuple[date, ...]]:
-    from types import MappingProxyType
-
-    return MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSettings:
+class SessionSettings(NamedTuple):
     """What the calendars do not know. `closures`: by calendar code, days without a session."""
 
-    closures: Mapping[str, tuple[date, ...]] = field(
-        default_factory=_no_closures,
-        metadata={"node": Node("days without a session, by calendar: {XHKG: [2023-09-01]}", DATES, table=True, names=CALENDARS)},
-    )
+    closures: Mapping[str, tuple[date, ...]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class LogSettings:
+class LogSettings(NamedTuple):
     """What is said on stderr, and to a file."""
 
-    level: str = field(default="warning", metadata=_leaf(choice("debug", "info", "warning", "error"), "debug, info, warning or error"))
-    format: str = field(default="text", metadata=_leaf(choice("text", "json"), "text, or one JSON object a line"))
-    file: Path | None = field(default=None, metadata=_leaf(FILE, "also write the log to this file"))
+    level: str = "warning"
+    format: str = "text"
+    file: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """All settings of one run. Paths are absolute; making it writes nothing to disk.
 
     `home` is the folder of the run's world: bars of the sandbox and of a replay live in folders of their own. `clock` is
@@ -155,18 +131,72 @@ class Settings:
     clock: datetime | None
     quiet: bool
     verbose: int
-    store: Path = field(metadata=_leaf(FILE, "the file of the bars; null: bars.duckdb in the home of mdagent"))
-    color: str = field(default="auto", metadata=_leaf(choice("auto", "always", "never"), "auto, always or never"))
-    sources: Mapping[str, SourceSettings] = field(metadata={"node": Node("", tree=SourceSettings, table=True)})
-    wire: WireSettings = field(default_factory=WireSettings, metadata=_section(WireSettings))
-    lock: LockSettings = field(default_factory=LockSettings, metadata=_section(LockSettings))
-    fetch: FetchSettings = field(default_factory=FetchSettings, metadata=_section(FetchSettings))
-    sessions: SessionSettings = field(default_factory=SessionSettings, metadata=_section(SessionSettings))
-    log: LogSettings = field(default_factory=LogSettings, metadata=_section(LogSettings))
+    store: Path
+    sources: Mapping[str, SourceSettings]
+    color: str = "auto"
+    wire: WireSettings = WireSettings()
+    lock: LockSettings = LockSettings()
+    fetch: FetchSettings = FetchSettings()
+    sessions: SessionSettings = SessionSettings()
+    log: LogSettings = LogSettings()
+
+
+_NODES: dict[type, dict[str, Node]] = {
+    TimeoutSettings: {
+        "connect": Node("seconds to connect", _SECONDS),
+        "read": Node("seconds until the first byte, and between two", _SECONDS),
+        "total": Node("seconds for one request, all told", _SECONDS),
+    },
+    SourceSettings: {
+        "enabled": Node("may this source be asked?", FLAG),
+        "api_key": Node("better ${VARIABLE} or MDAGENT_<SOURCE>_API_KEY than the key", KEY),
+        "base_url": Node("another address: https, or plain http on a loopback address", BASE_URL),
+        "plan": Node("the plan you pay for, where the source knows several", text(64)),
+        "timeout": Node("", tree=TimeoutSettings),
+        "concurrency": Node("requests in flight at once", whole(1, 64)),
+        "limits": Node("instead of the source's own: [{limit: 8, per: 1m}, {limit: 800, per: day, zone: UTC}]", LIMITS),
+        "cost": Node("what one request costs you", number(0, 1000, "price of one request")),
+        "user_agent": Node("how to introduce ourselves", USER_AGENT),
+    },
+    WireSettings: {
+        "proxy": Node("an HTTP proxy; HTTP_PROXY and its like are not followed", PROXY),
+        "ca_file": Node("certificate authorities (PEM) in place of the system's; verification has no off switch", FILE),
+        "allow_private_hosts": Node("may a base_url point into a private network?", FLAG),
+    },
+    LockSettings: {
+        "read_wait": Node("seconds that a read waits for the store", _WAIT),
+        "write_wait": Node("seconds that a write waits for the store", _WAIT),
+    },
+    FetchSettings: {
+        "deadline": Node("seconds for one call, retries included", number(0.1, 3600, "seconds")),
+        "min_grade": Node("refuse bars below this grade (A+ to F)", choice(*GRADES)),
+    },
+    SessionSettings: {
+        "closures": Node("days without a session, by calendar: {XHKG: [2023-09-01]}", DATES, table=True, names=CALENDARS),
+    },
+    LogSettings: {
+        "level": Node("debug, info, warning or error", choice("debug", "info", "warning", "error")),
+        "format": Node("text, or one JSON object a line", choice("text", "json")),
+        "file": Node("also write the log to this file", FILE),
+    },
+    Settings: {
+        "store": Node("the file of the bars; null: bars.duckdb in the home of mdagent", FILE),
+        "color": Node("auto, always or never", choice("auto", "always", "never")),
+        "sources": Node("", tree=SourceSettings, table=True),
+        "wire": Node("", tree=WireSettings),
+        "lock": Node("", tree=LockSettings),
+        "fetch": Node("", tree=FetchSettings),
+        "sessions": Node("", tree=SessionSettings),
+        "log": Node("", tree=LogSettings),
+    },
+}
 
 
 def nodes(tree: type) -> Iterator[tuple[str, Node]]:
     """The settings of one section, in order, without those of the run."""
-    for item in fields(tree):
-        if (node := item.metadata.get("node")) is not None:
-            yield item.name, node
+    yield from _NODES[tree].items()
+
+
+def default_of(tree: type, name: str) -> Any:  # noqa: ANN401  of whatever kind the setting is
+    """The default of a setting, None for one that has none of its own."""
+    return tree._field_defaults.get(name)  # type: ignore[attr-defined]

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
@@ -34,8 +33,7 @@ _SEALED: dict[str, str | bool | int | float | list[str]] = {
 _FOREIGN_TRIES = 40  # a tool that knows nothing of our lock may hold the file for a moment
 
 
-@dataclass(frozen=True, slots=True)
-class BarStore:
+class BarStore(NamedTuple):
     """Where the bars are, and how long to wait for them (seconds). `world` is live, sandbox or replay: bars of two worlds
     never share a store."""
 

@@ -128,26 +128,25 @@ class Reader:
 
     def standing(self, request: BarRequest, source: str) -> Standing:
         """Counts over the window, and the grade of the last fetch that overlaps it."""
-        key: list[Literal] = [*key_of(request, source), naive(request.start), naive(request.end)]
-        of = f"WHERE {KEY} AND ts >= ? AND ts < ?"
-        count = self._ask(f"SELECT count(*), count(*) FILTER (provisional) FROM bars {of}", key).fetchone() or (0, 0)
-        held = (
-            self._ask(  # a row without a time, or in the future, counts for the window that it came with
-                f"SELECT count(*) FROM quarantine q JOIN journal j USING (batch) WHERE {QUARANTINED}"
-                " AND (q.ts >= ? AND q.ts < ? OR (q.ts IS NULL OR q.ts >= j.end_ts) AND j.end_ts > ? AND j.start_ts < ?)",
-                [*key, *key[4:]],
-            ).fetchone()
-            or (0,)
+        key, window = key_of(request, source), [naive(request.start), naive(request.end)]
+        held = (  # a row without a time, or in the future, counts for the window that it came with
+            f"SELECT count(*) FROM quarantine q JOIN journal j USING (batch) WHERE {QUARANTINED}"
+            " AND (q.ts >= ? AND q.ts < ? OR (q.ts IS NULL OR q.ts >= j.end_ts) AND j.end_ts > ? AND j.start_ts < ?)"
         )
-        grade = self._ask(
-            f"SELECT letter, score, arithmetic, skipped, batch FROM grades WHERE {KEY}"
-            " AND end_ts > ? AND start_ts < ? ORDER BY batch DESC LIMIT 1",
-            key,
-        ).fetchone()
-        if not grade:
-            return Standing(count[0], count[1], held[0], None, None, "", (), "")
-        found = self._ask("SELECT severity, check_name, message FROM findings WHERE batch = ?", [grade[4]]).fetchall()
-        return Standing(count[0], count[1], held[0], grade[0], grade[1], grade[2], tuple((a, b, c) for a, b, c in found), grade[3])
+        bars, provisional, quarantined = self._ask(
+            f"SELECT count(*), count(*) FILTER (provisional), ({held}) FROM bars WHERE {KEY} AND ts >= ? AND ts < ?",
+            [*key, *window, *window, *key, *window],
+        ).fetchone() or (0, 0, 0)
+        last = f"SELECT * FROM grades WHERE {KEY} AND end_ts > ? AND start_ts < ? ORDER BY batch DESC LIMIT 1"
+        graded = self._ask(
+            f"SELECT letter, score, arithmetic, skipped, severity, check_name, message FROM ({last}) LEFT JOIN findings USING (batch)",
+            [*key, *window],
+        ).fetchall()
+        if not graded:
+            return Standing(bars, provisional, quarantined, None, None, "", (), "")
+        letter, score, arithmetic, skipped = graded[0][:4]
+        found = tuple((row[4], row[5], row[6]) for row in graded if row[4])
+        return Standing(bars, provisional, quarantined, letter, score, arithmetic, found, skipped)
 
     def symbols(self) -> list[str]:
         """Every symbol that has bars."""
@@ -228,5 +227,5 @@ def barset(request: BarRequest, rows: Sequence[tuple[Any, ...]]) -> BarSet:
         low,
         close,
         volume,
-        complete_until=next((t for t, p in zip(ts, provisional, strict=True) if p), None),
+        complete_until=next((aware(t) for t, p in zip(ts, provisional, strict=True) if p), None),
     )

@@ -25,7 +25,8 @@ def line_of(  # noqa: PLR0913  what a line says besides what the store says
     """The line of one request from one source. Absent bars are told by the spans that the fetch left behind."""
     held = reader.standing(request, source)
     spans = reader.coverage(request, source)
-    first = reader.first_bar(request, source)  # what is empty before it was not yet listed
+    # What is empty before the first bar was not yet listed.
+    first = reader.first_bar(request, source) if any(s.reason == EMPTY for s in spans) else None
     absent: Counter[str] = Counter()
     for span in spans:
         if span.reason not in BENIGN and (span.reason != EMPTY or (first and first < span.start)):

@@ -286,6 +286,12 @@ def test_a_dry_run_sends_and_stores_nothing_and_says_what_it_would_ask(stocked: 
     assert stocked.good("query", "SELECT DISTINCT symbol FROM bars ORDER BY 1").rows == [{"symbol": "AAPL"}, {"symbol": "MSFT"}]
 
 
+def test_a_dry_run_of_what_cannot_be_had_ends_as_the_fetch_would(shell: Shell) -> None:
+    said, report = shell.fetch("AAPL", "--adjust", "raw", "--dry-run")
+    assert (said.code, report["exit_code"], report["requests"]) == (4, 4, 0)
+    assert "not raw" in said.err
+
+
 # Explaining
 
 

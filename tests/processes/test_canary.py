@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import quote
-
-import pytest
 
 from tests.processes.program import Program
 
@@ -35,7 +36,6 @@ COMMANDS = [
     ("fetch", "AAPL", *WINDOW, "--csv", "--explain", "--report", "report.json"),
     ("fetch", "AAPL", *WINDOW, "--refresh", "--record", "recorded", "--json"),
     ("fetch", "NOSUCHONE", *WINDOW),
-    ("--env", CANARY, "fetch", "AAPL"),
     ("config", "show", "--origin"),
     ("config", "show", "--json"),
     ("config", "diff"),
@@ -44,6 +44,31 @@ COMMANDS = [
     ("sources", "list", "--json"),
     ("sources", "status"),
 ]
+
+
+class Telltale(BaseHTTPRequestHandler):
+    """A provider that repeats the key in its refusal."""
+
+    def do_GET(self) -> None:  # noqa: N802  the library's name
+        error = {"code": "Unauthorized", "description": f"the key {CANARY} ({quote(CANARY, safe='')}) is not valid"}
+        body = json.dumps({"chart": {"result": None, "error": error}}).encode()
+        self.send_response(401)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def telltale() -> Iterator[str]:
+    """The address of such a provider on loopback."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Telltale) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 def spelled(told: bytes) -> list[str]:
@@ -70,16 +95,20 @@ def test_the_spellings_are_looked_for_wherever_they_stand() -> None:
 
 def test_no_command_shows_the_key(tmp_path: Path) -> None:
     program = Program(tmp_path, {"MDAGENT_YAHOO_API_KEY": CANARY})
-    found = [leak for words in COMMANDS if words[0] != "--env" for leak in leaks(program, *words)]
+    found = [leak for words in COMMANDS for leak in leaks(program, *words)]
     assert found == []
     assert (tmp_path / "run.log").exists()
     assert (tmp_path / "report.json").exists()
     assert any((tmp_path / "recorded").iterdir())
 
 
-@pytest.mark.parametrize("base", ["http://127.0.0.1:9", "https://192.0.2.1"])
-def test_no_failing_fetch_shows_the_key(tmp_path: Path, base: str) -> None:
-    more = {"MDAGENT_YAHOO_API_KEY": CANARY, "MDAGENT_SOURCES__YAHOO__BASE_URL": base, "MDAGENT_SANDBOX": "0", "MDAGENT_CLOCK": ""}
-    program = Program(tmp_path, more | {"MDAGENT_SOURCES__YAHOO__TIMEOUT__CONNECT": "0.1", "MDAGENT_FETCH__DEADLINE": "1"})
-    assert list(leaks(program, "fetch", "AAPL", *WINDOW, "--report", "report.json")) == []
-    assert "AAPL" in (tmp_path / "report.json").read_text()
+def test_no_failing_fetch_shows_the_key_not_even_when_the_provider_says_it(tmp_path: Path) -> None:
+    for n, base in enumerate(("http://127.0.0.1:9", "https://192.0.2.1", "")):
+        home = tmp_path / str(n)
+        home.mkdir()
+        with telltale() as told:
+            base = base or told
+            live = {"MDAGENT_SANDBOX": "0", "MDAGENT_CLOCK": "", "MDAGENT_SOURCES__YAHOO__BASE_URL": base, "MDAGENT_FETCH__DEADLINE": "1"}
+            program = Program(home, live | {"MDAGENT_YAHOO_API_KEY": CANARY})
+            assert list(leaks(program, "fetch", "AAPL", *WINDOW, "--report", "report.json")) == []
+        assert (home / "report.json").exists() == base.startswith("http://"), "a private address is refused before anything is asked"

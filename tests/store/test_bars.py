@@ -129,7 +129,7 @@ PRICE = st.sampled_from([10.0, 11.0])
 DAY = st.integers(2, 6).map(lambda d: f"2024-01-{d:02}")
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(st.lists(st.dictionaries(st.tuples(DAY, st.booleans()), PRICE, min_size=1, max_size=4), min_size=1, max_size=4))
 def test_any_order_of_batches_keeps_one_row_a_day_and_loses_no_final_one(tmp_path_factory: pytest.TempPathFactory, told: list[Any]) -> None:
     store = store_at(tmp_path_factory.mktemp("any"))
@@ -168,7 +168,7 @@ def test_quarantined_rows_are_kept_and_counted_for_the_window_they_came_with(tmp
     keep(store, one)
     with store.reading() as reader:
         assert reader.standing(one.request, "yahoo").quarantined == 2
-    assert table(store, 'SELECT ts, "check", reason, raw FROM quarantine ORDER BY ts') == [
+    assert table(store, "SELECT ts, check_name, reason, raw FROM quarantine ORDER BY ts") == [
         (naive(utc("2024-01-03")), "values", "no price", '{"close": null}'),
         (None, "stamp", "no time", "{}"),
     ]

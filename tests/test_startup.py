@@ -1,0 +1,78 @@
+"""Start-up is a feature: what a command does not need is not loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROBE = """
+import json, os, sys
+code = 0
+try:
+    from mdagent.cli import run
+    run()
+except SystemExit as end:
+    code = end.code
+finally:
+    sys.stdout.flush()
+    with open(os.environ["PROBE_FILE"], "w") as out:
+        json.dump({"code": code, "modules": sorted(sys.modules)}, out)
+"""
+HEAVY = frozenset("numpy pandas scipy duckdb httpx httpcore exchange_calendars yaml asyncio sqlite3 watchdog rich ssl msgspec pydantic".split())
+
+
+def loaded(home: Path, *words: str) -> set[str]:
+    """The heavy libraries that a command, having done its work, had loaded."""
+    file = home / "modules.json"
+    quiet = {k: v for k, v in os.environ.items() if not k.startswith(("MDAGENT_", "COVERAGE_"))}  # coverage itself loads sqlite3
+    environ = quiet | {"MDAGENT_HOME": str(home), "MDAGENT_SANDBOX": "1", "MDAGENT_CLOCK": "2024-06-03T12:00:00Z", "PROBE_FILE": str(file)}
+    done = subprocess.run([sys.executable, "-c", PROBE, *words], cwd=home, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    told = json.loads(file.read_text())
+    assert told["code"] == 0, done.stderr
+    return HEAVY & {name.partition(".")[0] for name in told["modules"]}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose store has a year of AAPL."""
+    folder = tmp_path_factory.mktemp("home")
+    assert "duckdb" in loaded(folder, "fetch", "AAPL", "--period", "1y", "--csv")
+    return folder
+
+
+@pytest.mark.parametrize("word", ["--help", "--version"])
+def test_help_and_version_load_nothing_heavy(tmp_path: Path, word: str) -> None:
+    assert loaded(tmp_path, word) == set()
+
+
+def test_the_help_of_a_command_loads_nothing_heavy(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "fetch", "--help") == set()
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json"])
+def test_a_cached_fetch_loads_duckdb_and_nothing_heavier(home: Path, form: str) -> None:
+    assert loaded(home, "fetch", "AAPL", "--period", "1y", form) == {"duckdb"}
+
+
+def test_export_and_query_load_duckdb_and_nothing_heavier(home: Path) -> None:
+    assert loaded(home, "export", "AAPL", "--csv") == {"duckdb"}
+    assert loaded(home, "query", "SELECT * FROM bars LIMIT 5", "--csv") == {"duckdb"}
+
+
+def test_the_status_of_the_sources_needs_the_ledger_and_no_library(home: Path) -> None:
+    assert loaded(home, "sources", "status", "--csv") == {"sqlite3"}
+
+
+def test_a_settings_file_costs_its_parser(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mdagent.yaml"
+    file.write_text("fetch:\n  deadline: 30\n")
+    file.chmod(0o600)
+    assert loaded(home, "--config", str(file), "fetch", "AAPL", "--period", "1y", "--csv") == {"duckdb", "yaml"}
