@@ -14,7 +14,7 @@ import sys
 import duckdb
 import typer
 
-COLUMNS = ("symbol", "interval", "ts", "open", "high", "low", "close", "volume", "source", "adjustment", "currency", "grade", "score", "provisional")
+COLUMNS = "symbol interval ts open high low close volume source adjustment currency grade score provisional".split()
 ROWS = """
 SELECT symbol, interval, strftime(ts, '%Y-%m-%d'), open, high, low, close, volume, source, adjustment, currency, score, score, provisional
 FROM bars WHERE symbol = '{symbol}' AND interval = '1d' AND adjustment = 'splits' AND ts >= TIMESTAMP '{start}' ORDER BY ts

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 START = datetime(2000, 1, 3, tzinfo=UTC)
 TABLE = (
-    "CREATE TABLE bars (symbol VARCHAR, interval VARCHAR, ts TIMESTAMP, source VARCHAR, adjustment VARCHAR, open DOUBLE, high DOUBLE, low DOUBLE,"
-    " close DOUBLE, volume DOUBLE, vwap DOUBLE, trades DOUBLE, currency VARCHAR, provisional BOOLEAN, score DOUBLE, fetched_at TIMESTAMP, batch BIGINT)"
+    "CREATE TABLE bars (symbol VARCHAR, interval VARCHAR, ts TIMESTAMP, source VARCHAR, adjustment VARCHAR, open DOUBLE, high DOUBLE,"
+    " low DOUBLE, close DOUBLE, volume DOUBLE, vwap DOUBLE, trades DOUBLE, currency VARCHAR, provisional BOOLEAN, score DOUBLE,"
+    " fetched_at TIMESTAMP, batch BIGINT)"
 )
 INSERT = (
     "INSERT INTO bars SELECT 'AAPL', '1m', ts, 'yahoo', 'splits', open, high, low, close, volume, NULL, NULL, 'USD', provisional, score,"
@@ -41,8 +42,8 @@ def made(rows: int) -> Batch:
     volume = dice.integers(1, 100_000, rows).astype(np.float64)
     bars = BarSet(request.symbol, Interval.M1, "yahoo", Adjustment.SPLITS, "USD", ts, close, close + spread, close - spread, close, volume)
     verdict = Verdict((), ("schema",), (), rows, rows, (), bars)
-    spans = (Span(request.start, request.end, "complete", None),)
-    return Batch("bench", request, bars, np.full(rows, 96.0), np.zeros(rows, dtype=bool), verdict, Grade(96.0, "A", (), (), ()), "", spans, START)
+    spans, grade = (Span(request.start, request.end, "complete", None),), Grade(96.0, "A", (), (), ())
+    return Batch("bench", request, bars, np.full(rows, 96.0), np.zeros(rows, dtype=bool), verdict, grade, "", spans, START)
 
 
 def measure(folder: Path, rows: int, rounds: int) -> Contest:

@@ -165,12 +165,12 @@ def build(calendar: str, start: date, end: date, closures: Iterable[date] = ()) 
     extra = frozenset(closures)
     base = calendar.removeprefix(FUND)
     if base in (ALWAYS, WEEKDAYS):
-        found = list(_around_the_clock(base, start, end))
+        found = tuple(_around_the_clock(base, start, end))
     else:
         start, end = _within_bounds(base, start, end)
         found = _from_library(base, start, end)
     if calendar.startswith(FUND):
-        found = [Session(s.day, s.closes, s.closes) for s in found]
+        found = tuple(Session(s.day, s.closes, s.closes) for s in found)
     closed = _closed(calendar) | extra
     kept = tuple(s for s in found if s.day not in closed)
     return SessionTable(calendar, start, end, kept, version_of(calendar, extra))
@@ -206,12 +206,13 @@ def _within_bounds(code: str, start: date, end: date) -> tuple[date, date]:
     return start, max(start, end)
 
 
-def _from_library(code: str, start: date, end: date) -> list[Session]:
+@lru_cache(maxsize=4)  # a first build takes half a second, and a process with several stores asks again
+def _from_library(code: str, start: date, end: date) -> tuple[Session, ...]:
     import exchange_calendars as xc
     from exchange_calendars.errors import CalendarError
 
     if start >= end:
-        return []
+        return ()
     # The library refuses windows without a session, or of one day: ask for two months more and cut them off.
     low, high = _within_bounds(code, start - timedelta(days=30), end + timedelta(days=30))
     with warnings.catch_warnings():
@@ -226,11 +227,11 @@ def _from_library(code: str, start: date, end: date) -> list[Session]:
         [moment and moment.replace(tzinfo=UTC) for moment in table[name].dt.tz_convert(None).to_numpy().astype("datetime64[us]").tolist()]
         for name in ("open", "close", "break_start", "break_end")
     )
-    return [
+    return tuple(
         Session(day, first, last, (pause, resume) if pause and resume else None)
         for day, first, last, pause, resume in zip(days, opens, closes, pauses, resumes, strict=True)
         if start <= day < end
-    ]
+    )
 
 
 def expected(sessions: Sequence[Session], interval: Interval, start: datetime, end: datetime) -> list[datetime]:

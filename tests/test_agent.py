@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -255,7 +254,7 @@ def test_where_the_bars_go_cannot_change_under_a_run(renewed: tuple[Agent, list[
     agent, _, files = renewed
     store = agent.store.path
     elsewhere = load(Flags(), {"MDAGENT_HOME": str(tmp_path / "other")}, tmp_path).settings
-    files["now"] = replace(elsewhere, color="never")
+    files["now"] = elsewhere._replace(color="never")
     published(tmp_path)
     agent.policy("yahoo")
     assert agent.settings.color == "never"

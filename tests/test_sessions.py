@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, date, datetime, timedelta
 
-import pandas as pd
 import pytest
 
 from mdagent import sessions
@@ -73,9 +72,9 @@ def test_closures_from_the_settings_are_taken_out_and_change_the_version() -> No
     assert version_of("XHKG") != version_of("XNYS")
 
 
-@pytest.mark.parametrize("length", range(1, 6))
+@pytest.mark.parametrize("length", [1, 2, 4])
 def test_windows_of_a_few_days_and_of_none_can_be_built(length: int) -> None:
-    for first in range(1, 28):
+    for first in (1, 5, 6, 7, 13, 15, 27):
         start = date(2024, 1, first)
         table = build("XNYS", start, start + timedelta(days=length))
         assert [s.day for s in table.sessions] == [d for d in sorted(DAYS) if start <= d < start + timedelta(days=length)]
@@ -98,8 +97,6 @@ def test_an_unknown_calendar_is_a_configuration_error() -> None:
 def test_every_calendar_that_a_symbol_can_be_given_can_be_built() -> None:
     codes = {e.calendar for e in SUFFIXES.values()}
     codes |= {*sessions._INDICES.values(), *sessions._CODES.values(), *sessions._ZONES.values()}  # noqa: SLF001
-    if int(pd.__version__.split(".")[0]) >= 3:
-        codes -= {"ASEX", "XTAE"}  # exchange_calendars 4.13 fails on these two with pandas 3
     for code in codes:
         assert build(code, date(2024, 1, 1), date(2024, 2, 1)).sessions
 

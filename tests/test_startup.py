@@ -26,15 +26,17 @@ finally:
     with open(os.environ["PROBE_FILE"], "w") as out:
         json.dump({"code": code, "modules": sorted(sys.modules)}, out)
 """
-HEAVY = frozenset("numpy pandas scipy duckdb httpx httpcore exchange_calendars yaml asyncio sqlite3 watchdog rich ssl msgspec pydantic".split())
+HEAVY = frozenset("numpy pandas scipy duckdb httpx httpcore exchange_calendars yaml asyncio sqlite3 watchdog rich ssl".split())
+CLOCK = "2024-06-03T12:00:00Z"
 
 
-def loaded(home: Path, *words: str) -> set[str]:
+def loaded(home: Path, *words: str) -> frozenset[str]:
     """The heavy libraries that a command, having done its work, had loaded."""
     file = home / "modules.json"
     quiet = {k: v for k, v in os.environ.items() if not k.startswith(("MDAGENT_", "COVERAGE_"))}  # coverage itself loads sqlite3
-    environ = quiet | {"MDAGENT_HOME": str(home), "MDAGENT_SANDBOX": "1", "MDAGENT_CLOCK": "2024-06-03T12:00:00Z", "PROBE_FILE": str(file)}
-    done = subprocess.run([sys.executable, "-c", PROBE, *words], cwd=home, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    environ = quiet | {"MDAGENT_HOME": str(home), "MDAGENT_SANDBOX": "1", "MDAGENT_CLOCK": CLOCK, "PROBE_FILE": str(file)}
+    run = [sys.executable, "-c", PROBE, *words]
+    done = subprocess.run(run, cwd=home, env=environ, capture_output=True, text=True, timeout=120, check=False)
     told = json.loads(file.read_text())
     assert told["code"] == 0, done.stderr
     return HEAVY & {name.partition(".")[0] for name in told["modules"]}

@@ -63,7 +63,7 @@ def test_a_row_in_quarantine_is_asked_for_again_and_leaves_it_when_a_good_one_co
 def test_of_two_bars_for_one_day_neither_is_believed_and_both_are_kept_in_quarantine(stage: Stage) -> None:
     with NastyServer(Turns(case("PT03").scripts)) as server:
         stage.fetch(server)
-    assert [(row["ts"][:10], row["check"]) for row in stage.quarantined()] == [("2024-01-05", "duplicates")] * 2
+    assert [(row["ts"][:10], row["check_name"]) for row in stage.quarantined()] == [("2024-01-05", "duplicates")] * 2
     assert "2024-01-05" not in [row["ts"][:10] for row in stage.bars()]
 
 
@@ -84,7 +84,7 @@ def test_a_bar_in_another_unit_is_kept_with_a_flag_and_a_low_grade_of_its_own(st
         stage.fetch(server)
     rows = stage.query("SELECT ts, score FROM bars WHERE ts = '2024-01-05'")
     assert rows[0]["score"] < 80
-    found = stage.query('SELECT "check", start_ts FROM findings WHERE "check" = \'scale\'')
+    found = stage.query("SELECT check_name, start_ts FROM findings WHERE check_name = 'scale'")
     assert [row["start_ts"][:10] for row in found] == ["2024-01-05"]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from mdagent.clock import SystemClock
 from mdagent.guard.limits import Grant, Window
-from mdagent.market import COLUMNS, Adjustment, BarRequest, BarSet, Interval, Symbol
+from mdagent.market import Adjustment, BarRequest, BarSet, Interval, Symbol
 from mdagent.quality.finding import Verdict
 from mdagent.quality.grade import Grade
 from mdagent.store.bars import BarStore
@@ -43,7 +43,7 @@ def batch(symbol: str, number: int) -> Batch:
     ts = np.datetime64(start.replace(tzinfo=None), "us") + np.arange(SIZE) * np.timedelta64(60_000_000, "us")
     close = np.arange(number * SIZE, (number + 1) * SIZE) % 1000 + 1.0
     request = BarRequest(Symbol.parse(symbol), Interval.M1, start, start + timedelta(minutes=SIZE))
-    bars = BarSet(request.symbol, Interval.M1, SOURCE, Adjustment.SPLITS, "USD", ts, **dict.fromkeys(COLUMNS, close))
+    bars = BarSet(request.symbol, Interval.M1, SOURCE, Adjustment.SPLITS, "USD", ts, close, close, close, close, close)
     verdict = Verdict((), ("schema",), (), SIZE, SIZE, (), bars)
     spans = (Span(request.start, request.end, "complete", None),)
     none, score = np.zeros(SIZE, dtype=bool), np.full(SIZE, 96.0)
@@ -52,12 +52,11 @@ def batch(symbol: str, number: int) -> Batch:
 
 def wrong_in(row: tuple[object, ...]) -> str:
     """What is wrong with a row of STATE: a batch that is there in part, or twice; "" when it is whole."""
-    symbol, bars, stamps, first, last, total, kept = row
+    symbol, bars = row[:2]
     assert isinstance(bars, int)
-    end = FIRST.replace(tzinfo=None) + timedelta(minutes=bars - 1)
-    due = sum(i % 1000 + 1 for i in range(bars))
-    whole = bars % SIZE == 0 and stamps == bars and first == FIRST.replace(tzinfo=None) and last == end and total == due and kept == bars // SIZE
-    return "" if whole else f"{symbol}: {bars} bars, {stamps} stamps from {first} to {last}, sum {total} for {due}, {kept} batches"
+    start = FIRST.replace(tzinfo=None)
+    due = (bars, start, start + timedelta(minutes=bars - 1), sum(i % 1000 + 1 for i in range(bars)), bars / SIZE)
+    return "" if row[2:] == due else f"{symbol}: {bars} bars; stamps, first, last, sum and batches are {row[2:]}, not {due}"
 
 
 def state(store: BarStore) -> dict[str, int]:

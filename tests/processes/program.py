@@ -31,7 +31,7 @@ class Program:
 
     @property
     def environ(self) -> dict[str, str]:
-        return clean_environ() | {"MDAGENT_HOME": str(self.home), "MDAGENT_SANDBOX": "1", "MDAGENT_CLOCK": CLOCK} | self.more
+        return {**clean_environ(), "MDAGENT_HOME": str(self.home), "MDAGENT_SANDBOX": "1", "MDAGENT_CLOCK": CLOCK, **self.more}
 
     @property
     def store(self) -> Path:
@@ -45,11 +45,10 @@ class Program:
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """To its end. A traceback is never what a user should see."""
-        done = subprocess.run(
-            [sys.executable, "-m", "mdagent", *words], cwd=self.home, env=self.environ, text=True, capture_output=True, timeout=PATIENCE, check=False
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
+        with self.start(*words) as running:
+            out, err = running.communicate(timeout=PATIENCE)
+        assert "Traceback" not in err, err
+        return subprocess.CompletedProcess(words, running.returncode, out, err)
 
 
 def start_keeper(*words: str) -> subprocess.Popen[str]:

@@ -64,7 +64,8 @@ def drill(folder: Path, kills: int, seed: int) -> str:
         told = max(held, kill_one(path, dice.uniform(0.0, WRITING)))
         held = look(path, told)
         unacknowledged += held > told
-    return f"seed {seed}, {kills} kills: {unborn} before the store was there, {unacknowledged} between a commit and its acknowledgement; {held} bars, none lost"
+    between = f"{unborn} before the store was there, {unacknowledged} between a commit and its acknowledgement"
+    return f"seed {seed}, {kills} kills: {between}; {held} bars, none lost"
 
 
 @pytest.mark.parametrize("seed", [7])

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 COUNT = 12
 MANY = ",".join(f"SYM{n:05}" for n in range(1, COUNT + 1))
 WINDOW = ("--start", "2024-01-02", "--end", "2024-02-01", "--csv")
-STOPPED = [
-    pytest.param((signal.SIGINT, signal.SIGINT), 130, "interrupted", id="Ctrl-C twice"),
-    pytest.param((signal.SIGTERM,), 143, "terminated", id="SIGTERM"),
-]
 
 
 def stop(program: Program, *signals: signal.Signals, after: float = 0.0) -> tuple[int, str, str]:
@@ -46,11 +42,8 @@ def stop(program: Program, *signals: signal.Signals, after: float = 0.0) -> tupl
     return code, out.read_text(), said
 
 
-@pytest.mark.parametrize(("signals", "code", "word"), STOPPED)
-def test_a_stopped_fetch_says_how_to_go_on_and_the_next_one_completes(
-    tmp_path: Path, signals: tuple[signal.Signals, ...], code: int, word: str
-) -> None:
-    program = Program(tmp_path)
+def check_stopped(program: Program, code: int, word: str, *signals: signal.Signals) -> None:
+    """Stop a fetch; it says how to go on, and what it stored by then is there."""
     told, out, err = stop(program, *signals)
     assert told == code, err
     assert out == ""
@@ -58,12 +51,20 @@ def test_a_stopped_fetch_says_how_to_go_on_and_the_next_one_completes(
     assert f"mdagent: {word}" in err
     assert "run the same command again" in err
     with BarStore(program.store, "sandbox", SystemClock()).reading() as reader:
-        stored = reader.symbols()
+        assert 1 <= len(reader.symbols()) < COUNT
         assert reader.duplicates() == 0
-    assert 1 <= len(stored) < COUNT
+
+
+def test_after_ctrl_c_twice_the_same_command_completes_the_fetch(tmp_path: Path) -> None:
+    program = Program(tmp_path)
+    check_stopped(program, 130, "interrupted", signal.SIGINT, signal.SIGINT)
     again = program.run("fetch", MANY, *WINDOW)
     assert again.returncode == 0, again.stderr
     assert len(again.stdout.splitlines()) == 1 + COUNT * 21
+
+
+def test_sigterm_ends_a_fetch_as_ctrl_c_does(tmp_path: Path) -> None:
+    check_stopped(Program(tmp_path), 143, "terminated", signal.SIGTERM)
 
 
 @pytest.mark.drill

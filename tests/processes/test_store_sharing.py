@@ -21,24 +21,25 @@ SESSIONS = 21
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the processes told: milliseconds of each read and write, commits of each writer, bars each was told are safe."""
+    """What the processes told: milliseconds of each read and write, commits of each writer; symbols that mdagent itself fetched."""
 
     reads: list[float]
     writes: list[float]
     commits: list[int]
-    acknowledged: dict[str, int]
     fetched: int
 
-    def p99(self) -> float:
-        return sorted(self.reads)[int(0.99 * (len(self.reads) - 1))]
-
     def __str__(self) -> str:
-        half = sorted(self.reads)[len(self.reads) // 2]
         shares = " and ".join(f"{n / sum(self.commits):.0%}" for n in self.commits)
-        return (
-            f"{len(self.reads)} reads: p50 {half:.0f} ms, p99 {self.p99():.0f} ms, max {max(self.reads):.0f} ms; {len(self.writes)} commits ({shares}):"
-            f" p50 {sorted(self.writes)[len(self.writes) // 2]:.0f} ms, max {max(self.writes):.0f} ms; {self.fetched} symbols fetched beside them"
-        )
+        return f"reads {_spread(self.reads)}; commits ({shares}) {_spread(self.writes)}; {self.fetched} symbols fetched beside them"
+
+
+def at(share: float, times: list[float]) -> float:
+    """The time that this share of them does not exceed."""
+    return sorted(times)[int(share * (len(times) - 1))]
+
+
+def _spread(times: list[float]) -> str:
+    return f"{len(times)}: p50 {at(0.5, times):.0f} ms, p99 {at(0.99, times):.0f} ms, max {max(times):.0f} ms"
 
 
 def share(home: Path, writers: int, readers: int, seconds: float) -> Account:
@@ -56,26 +57,27 @@ def share(home: Path, writers: int, readers: int, seconds: float) -> Account:
         told = program.run("query", "SELECT count(*) FROM bars WHERE symbol LIKE 'SYM%'", "--csv")
         assert (told.returncode, told.stdout.split()[-1]) == (0, str(fetched * SESSIONS)), told.stderr
     wrote, read = [lines_of(p)[1:] for p in writing], [line for p in reading for line in lines_of(p)[1:]]
-    acks = [[line.split() for line in lines] for lines in wrote]
-    safe = {name: int(lines[-1][1]) for name, lines in zip(names, acks, strict=True)}
+    acks = [[(int(line.split()[1]), float(line.split()[2])) for line in lines] for lines in wrote]
+    safe = {name: told[-1][0] for name, told in zip(names, acks, strict=True)}
     store = BarStore(program.store, WORLD, clock)
     assert state(store) == safe
     with store.reading() as reader:
         assert reader.duplicates() == 0
-    return Account([float(line.split()[2]) for line in read], [float(a[2]) for lines in acks for a in lines], [len(a) for a in acks], safe, fetched)
+    writes = [ms for told in acks for _, ms in told]
+    return Account([float(line.split()[2]) for line in read], writes, [len(told) for told in acks], fetched)
 
 
 def test_two_writers_and_two_readers_and_the_program_itself_share_a_store_without_an_error(tmp_path: Path) -> None:
-    account = share(tmp_path, writers=2, readers=2, seconds=3.0)
+    account = share(tmp_path, writers=2, readers=2, seconds=2.0)
     assert min(account.commits) > 1
     assert len(account.reads) > 1
 
 
 @pytest.mark.drill
-def test_two_writers_and_five_readers_share_a_store_for_a_minute_and_nobody_starves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_writers_and_five_readers_share_a_store_for_a_minute(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     account = share(tmp_path, writers=2, readers=5, seconds=60.0)
     with capsys.disabled():
         print(f"\n{account}")  # noqa: T201  a drill's figures are its result
-    assert account.p99() <= 1000
+    assert at(0.99, account.reads) <= 1000
     assert max(account.writes) <= 2000
     assert min(account.commits) >= 0.3 * sum(account.commits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from datetime import UTC, datetime
 from io import StringIO
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mdagent.cli import main
@@ -28,7 +29,7 @@ def test_a_new_split_makes_the_older_bars_due_again(tmp_path: Path) -> None:
     whole = run(tmp_path, after, "fetch", "NVDA", "--start", "2024-04-01", "--end", "2024-07-01")
     closes = [float(r["close"]) for r in whole]
     assert len(whole) == 63
-    assert all(0.5 < b / a < 2 for a, b in zip(closes, closes[1:], strict=False))
+    assert all(0.5 < b / a < 2 for a, b in pairwise(closes))
     assert abs(float(old[0]["close"]) / closes[0] - 10) < 1e-3  # ten new shares for an old one on 2024-06-10
     kept = run(tmp_path, after, "query", "SELECT count(*) n, min(close) c FROM revisions WHERE symbol = 'NVDA'")
     assert int(kept[0]["n"]) == len(old)
