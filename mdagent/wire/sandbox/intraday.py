@@ -69,7 +69,7 @@ def minutes(truth: Truth, at: int) -> Strip:
     hours = truth.hours
     stamp = np.concatenate((np.arange(hours.opens[at], hours.pause[at], 60), np.arange(hours.resume[at], hours.closes[at], 60)))
     n = len(stamp)
-    if not n or truth.halted[at]:
+    if not n or truth.halted[at] or truth.ticker.is_fund:
         return EMPTY
     o, h, l, c = (float(column[at]) for column in (truth.open, truth.high, truth.low, truth.close))  # noqa: E741 - OHLC
     rng = seed_of(truth.ticker.symbol, hours.day[at], "minutes")
