@@ -157,6 +157,8 @@ class Yahoo:
         if told and (kind in (None, FailureKind.BAD_REQUEST, FailureKind.UNKNOWN_SYMBOL)):
             kind = told
         kind = kind or FailureKind.BAD_REQUEST
+        if kind is FailureKind.UNKNOWN_SYMBOL:  # Yahoo's own words guess at a delisting
+            return Failure(kind, f"Yahoo does not know this symbol (HTTP {reply.status_code})", reply.status_code)
         return Failure(kind, one_line(f"HTTP {reply.status_code}: {words}"), reply.status_code)
 
     def _chart(self, request: BarRequest) -> httpx.Request:

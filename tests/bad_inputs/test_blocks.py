@@ -74,7 +74,7 @@ def test_after_the_provider_says_that_nothing_is_left_the_next_call_waits_for_th
     stage.more = {"MDAGENT_FETCH__DEADLINE": "60"}
     with NastyServer(case("LS08")) as server:
         assert stage.run(*FETCH, server=server).code == 0
-        assert stage.clock.leapt == 0
+        assert stage.clock.leapt < 1
         assert stage.run(*LATER, server=server).code == 0
         assert len(server.requests) == 2
     assert 38 <= stage.clock.leapt <= 41

@@ -115,7 +115,7 @@ def test_a_clock_set_back_by_a_day_between_two_runs_is_accepted(tmp_path: Path, 
     assert stage.run(*words).code == 0
     stage.clock = LeapingClock(stage.clock.now() - timedelta(days=1))
     assert stage.run(*words).code == 0
-    assert stage.clock.leapt == 0  # nobody had to wait
+    assert stage.clock.leapt < 1  # nobody had to wait for quota
 
 
 def test_what_a_killed_first_run_leaves_is_cleared_away(tmp_path: Path, small_ca: Path) -> None:
