@@ -65,7 +65,7 @@ def main() -> int:
         contests = [cached_fetch(home, environ, told.rounds), help_text(environ, told.rounds)]
         import upsert  # numpy and duckdb would otherwise be in this process while children are started
 
-        contests.append(upsert.measure(home, told.bars, max(3, told.rounds // 3)))
+        contests.append(upsert.measure(home, told.bars, max(3, told.rounds // 2)))
     show(contests)
     return int(any(c.verdict == "MISSED" for c in contests))
 

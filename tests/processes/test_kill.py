@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOREVER = "600"
-CREATING, WRITING = 0.12, 0.5  # seconds in which a first creation, and some commits, come to pass
+CREATING, WRITING = 0.4, 0.8  # seconds in which a first creation, and some commits, come to pass
 
 
 def kill_one(path: Path, after: float) -> int:

@@ -155,3 +155,20 @@ def test_a_place_that_is_no_folder_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match="cannot be written"), held(tmp_path / "file" / "bars.duckdb", write=True):
         pass
+
+
+def test_a_reader_who_can_make_no_side_file_reads_without_one(store: Path) -> None:
+    for suffix in (".lock", ".turn"):  # they cannot be made, as on a read-only disk
+        store.with_name(store.name + suffix).symlink_to(store.parent / "nowhere" / "file")
+    with held(store, write=False), held(store, write=False):
+        pass
+    with pytest.raises(ConfigError), locked(store, VirtualClock(START), write=True, wait=0.0, purpose="test"):
+        pass
+
+
+def test_who_gives_the_lock_back_and_comes_again_at_once_steps_back_first(store: Path) -> None:
+    clock = VirtualClock(START)
+    for _ in range(2):
+        with locked(store, clock, write=False, wait=0.0, purpose="test"):
+            pass
+    assert 0.0 < clock.monotonic() < 0.01
