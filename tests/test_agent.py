@@ -74,7 +74,7 @@ def test_the_last_bar_of_an_open_session_is_known_to_be_provisional(agent: Agent
 
 
 def test_bars_that_cannot_be_had_are_an_error_that_says_why(agent: Agent) -> None:
-    with pytest.raises(MdagentError, match="No data found"):
+    with pytest.raises(MdagentError, match="does not know this symbol"):
         agent.bars("NOSUCH", **JANUARY)
     with pytest.raises(UsageError, match="is not an interval"):
         agent.bars("AAPL", interval="2h", **JANUARY)

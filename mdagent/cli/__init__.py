@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from typer.core import TyperGroup
@@ -164,7 +164,7 @@ def main(words: Sequence[str], terminal: Terminal) -> int:
     """Run one command and return its exit code. Errors become one line on stderr here, and nowhere else."""
     from mdagent.errors import MdagentError
 
-    with _terminating():
+    with _Ending() as ending:
         try:
             told = _invoke(words, terminal)
         except MdagentError as error:
@@ -173,9 +173,7 @@ def main(words: Sequence[str], terminal: Terminal) -> int:
             terminal.fail(error.message, error.hint, of_error(error))
             return terminal.code
         except (KeyboardInterrupt, typer.Abort):
-            return _stopped(terminal, _INTERRUPTED, "interrupted")
-        except Terminated:
-            return _stopped(terminal, 143, "terminated")
+            return _stopped(terminal, *ending.told)
         except BrokenPipeError:  # the reader of our output went away: no error, and nothing to say to anybody
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 0
@@ -206,20 +204,21 @@ def _invoke(words: Sequence[str], terminal: Terminal) -> int:
     return told if isinstance(told, int) else 0
 
 
-class Terminated(BaseException):
-    """SIGTERM came."""
+class _Ending:
+    """While it lasts, SIGTERM is taken for Ctrl-C: whatever is under way ends in the one way that both have. `told` is the exit
+    code of that end, and its word."""
 
+    def __init__(self) -> None:
+        self.told = (_INTERRUPTED, "interrupted")
 
-class _terminating:  # noqa: N801  used as a word, not as a class
-    """While it lasts, SIGTERM unwinds the program as Ctrl-C does: a write in hand is finished or rolled back."""
-
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         import signal
         import threading
 
         self._main = threading.current_thread() is threading.main_thread()
         if self._main:
-            self._old = signal.signal(signal.SIGTERM, _terminate)
+            self._old = signal.signal(signal.SIGTERM, self._terminate)
+        return self
 
     def __exit__(self, *_: object) -> None:
         import signal
@@ -227,9 +226,11 @@ class _terminating:  # noqa: N801  used as a word, not as a class
         if self._main:
             signal.signal(signal.SIGTERM, self._old)
 
+    def _terminate(self, *_: object) -> None:
+        import signal
 
-def _terminate(*_: object) -> None:
-    raise Terminated
+        self.told = (143, "terminated")
+        signal.raise_signal(signal.SIGINT)
 
 
 def _stopped(terminal: Terminal, code: int, word: str) -> int:

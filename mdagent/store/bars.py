@@ -158,6 +158,10 @@ def _telling(path: Path) -> Iterator[None]:
         raise _translate(path, str(error)) from error
     except OSError as error:
         raise unwritable(path, error) from error
+    except RuntimeError as error:
+        if str(error) != "Query interrupted":  # DuckDB's word for a Ctrl-C that came while it worked
+            raise
+        raise KeyboardInterrupt from None
 
 
 def _translate(path: Path, text: str) -> StoreError:

@@ -148,7 +148,7 @@ def _peak(stage: Stage, scripts: Sequence[Iterable[Step]]) -> tuple[int, int]:
     with NastyServer(Turns(scripts)) as server:
         code = PEAK.format(words=[*FETCH, "--refresh", "-q", "-o", str(stage.cwd / "bars.csv"), "--force"])
         environ = {**os.environ, **stage.environ(server)}
-        done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True, timeout=20)
+        done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, check=True, timeout=60)
     exit_, kib = done.stdout.split()
     return int(exit_), int(kib)
 

@@ -60,7 +60,7 @@ def test_a_store_of_zero_bytes_is_refused_and_left_alone(stage: Stage) -> None:
 def with_log(stage: Stage) -> Path:
     """A store whose writer was killed after its commits: they stand in the write-ahead log."""
     store = stage.home / "bars.duckdb"
-    done = subprocess.run([sys.executable, "-c", DIE, str(store)], check=False, capture_output=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", DIE, str(store)], check=False, capture_output=True, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr
     return Path(f"{store}.wal")
 

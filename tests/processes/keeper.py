@@ -115,7 +115,7 @@ def main(role: str, path: str, *words: str) -> None:
         say(f"granted {grants(Path(path), SystemClock(), int(words[0]), int(words[1]))}")
         return
     roles = {"write": write, "read": read}
-    roles[role](BarStore(Path(path), WORLD, SystemClock()), words[0], float(words[1]))
+    roles[role](BarStore(Path(path), WORLD, SystemClock(), read_wait=60.0, write_wait=60.0), words[0], float(words[1]))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import random
 import signal
 import subprocess
@@ -67,6 +68,32 @@ def test_sigterm_ends_a_fetch_as_ctrl_c_does(tmp_path: Path) -> None:
     check_stopped(Program(tmp_path), 143, "terminated", signal.SIGTERM)
 
 
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_long_query_is_stopped_while_the_store_works(tmp_path: Path, sign: signal.Signals, code: int) -> None:
+    program = Program(tmp_path)
+    program.store.parent.mkdir()
+    with BarStore(program.store, "sandbox", SystemClock()).writing("test"):
+        pass
+    with program.start("query", "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b") as running:
+        while not is_held(program.store):
+            with suppress(subprocess.TimeoutExpired):
+                assert running.wait(0.01) is None
+        running.send_signal(sign)
+        out, err = running.communicate(timeout=PATIENCE)
+    assert (running.returncode, out) == (code, ""), err
+    assert "Traceback" not in err
+
+
+def is_held(store: Path) -> bool:
+    """Does another process read or write this store?"""
+    with store.with_name(store.name + ".lock").open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 @pytest.mark.drill
 @pytest.mark.parametrize("seed", [random.SystemRandom().randrange(10**6)])
 def test_a_signal_at_any_moment_of_a_fetch_ends_it_in_order(tmp_path: Path, seed: int) -> None:
@@ -75,8 +102,9 @@ def test_a_signal_at_any_moment_of_a_fetch_ends_it_in_order(tmp_path: Path, seed
         program = Program(tmp_path / str(n))
         program.home.mkdir()
         sign, code = dice.choice([(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-        told, _, err = stop(program, sign, after=dice.uniform(0.0, 1.2))
-        assert told in (code, 0), f"seed {seed}, run {n}, {sign.name}: {told}\n{err}"
+        times = dice.choice([1, 2])
+        told, _, err = stop(program, *[sign] * times, after=dice.uniform(0.0, 1.2))
+        assert told in (code, 0), f"seed {seed}, run {n}, {times} x {sign.name}: {told}\n{err}"
         assert "Traceback" not in err
         assert "exception" not in err
 
