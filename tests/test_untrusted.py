@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdagent.untrusted import one_line
+from mdagent.untrusted import one_line, without
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,18 @@ def test_no_text_breaks_a_line_or_passes_its_limit(text: str, limit: int) -> Non
     assert len(shown) <= limit
     assert len(shown.splitlines()) <= 1
     assert not any(unicodedata.category(c) == "Cc" or c in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069" for c in shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the key CANARY-7f3a is refused", "the key *** is refused"),
+        ("CANARY-7f3a and CANARY-7f3a", "*** and ***"),
+        ("cut in the middle: CANARY-7…", "cut in the middle: ***…"),
+        ("cut in the middle: CANA", "cut in the middle: ***"),
+        ("ends in C", "ends in C"),
+        ("nothing of it", "nothing of it"),
+    ],
+)
+def test_a_secret_is_blanked_also_where_the_text_was_cut_in_the_middle_of_it(text: str, shown: str) -> None:
+    assert without(text, ["CANARY-7f3a"]) == shown

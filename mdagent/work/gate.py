@@ -17,7 +17,7 @@ from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_rema
 from mdagent.guard.limits import Refusal
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind
 from mdagent.store.ledger import Reservation
-from mdagent.untrusted import one_line
+from mdagent.untrusted import one_line, without
 from mdagent.wire.bounds import Limits, WireFailed
 
 if TYPE_CHECKING:
@@ -304,7 +304,4 @@ def _rehosted(request: httpx.Request, hosts: tuple[str, ...], tried: int) -> htt
 
 def _clean(failure: Failure, secrets: tuple[str, ...]) -> Failure:
     """The failure without any secret in its words."""
-    text = failure.detail
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    return replace(failure, detail=one_line(text))
+    return replace(failure, detail=one_line(without(failure.detail, secrets)))
