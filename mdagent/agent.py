@@ -178,7 +178,7 @@ class Agent:
             concurrency=told.concurrency or spec.concurrency,
             cooldown=spec.cooldown,
             hosts=spec.hosts,
-            secrets=self._secrets(),
+            secrets=self.settings.secrets(),
         )
 
     def windows(self, name: str) -> tuple[Window, ...]:
@@ -187,9 +187,6 @@ class Agent:
 
         told = self.settings.sources[name].limits
         return tuple(Window(q.limit, q.per, q.zone) for q in (self._source(name).spec.quotas if told is None else told))  # type: ignore[arg-type]
-
-    def _secrets(self) -> tuple[str, ...]:
-        return tuple(text for s in self.settings.sources.values() if s.api_key for text in s.api_key.spellings())
 
     def _adopt(self) -> None:
         """Take over settings that another process published, whole; keep the old ones, and say why, when they cannot be read."""
@@ -365,7 +362,7 @@ class Agent:
             allow_private_hosts=told.wire.allow_private_hosts,
             replay=told.replay,
             record=told.record,
-            secrets=frozenset(self._secrets()),
+            secrets=frozenset(self.settings.secrets()),
         )
 
     def _run_name(self) -> str:

@@ -296,12 +296,6 @@ def _between(sessions: Sequence[Session], first: date, after: date) -> Sequence[
     return sessions[low : bisect_left(sessions, after, lo=low, key=lambda s: s.day)]
 
 
-def next_open(sessions: Sequence[Session], now: datetime) -> datetime | None:
-    """The first opening after `now`, or None past the horizon."""
-    at = bisect_right(sessions, now, key=lambda s: s.opens)
-    return sessions[at].opens if at < len(sessions) else None
-
-
 def last_complete(sessions: Sequence[Session], interval: Interval, now: datetime, delay: timedelta) -> datetime | None:
     """The stamp of the last bar whose period ended at or before `now - delay`; None when `sessions` hold no such bar.
 

@@ -11,7 +11,7 @@ from mdagent import sessions
 from mdagent.errors import ConfigError
 from mdagent.exchanges import SUFFIXES
 from mdagent.market import Instrument, Interval, Symbol
-from mdagent.sessions import Session, build, calendar_of, expected, last_complete, next_open, period_end, version_of
+from mdagent.sessions import Session, build, calendar_of, expected, last_complete, period_end, version_of
 
 NYSE = build("XNYS", date(2010, 1, 1), date(2027, 1, 1)).sessions
 DAYS = {s.day: s for s in NYSE}
@@ -209,7 +209,5 @@ def test_the_last_complete_bar_is_the_last_whose_period_and_delay_are_over(
     assert last_complete(NYSE, interval, now, timedelta(minutes=delay)) == stamp
 
 
-def test_before_the_first_session_nothing_is_complete_and_after_the_last_nothing_opens() -> None:
+def test_before_the_first_session_nothing_is_complete() -> None:
     assert last_complete(NYSE, Interval.D1, utc(2009, 1, 1), timedelta(0)) is None
-    assert next_open(NYSE, utc(2030, 1, 1)) is None
-    assert next_open(NYSE, utc(2024, 1, 5, 15)) == utc(2024, 1, 8, 14, 30)

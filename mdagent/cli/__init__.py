@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from mdagent.cli.hoist import hoist
 from mdagent.cli.terminal import Terminal
@@ -179,9 +180,7 @@ def main(words: Sequence[str], terminal: Terminal) -> int:
             return 0
         except OSError as error:
             return _out_of_room(terminal, error)
-        except Exception as error:
-            if not hasattr(error, "format_message"):
-                raise
+        except TyperException as error:
             if type(error).__name__ == "NoArgsIsHelpError":
                 terminal.err.write(error.format_message() + "\n")
                 return 2

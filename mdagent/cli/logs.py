@@ -41,8 +41,7 @@ class Line(logging.Formatter):
 def start_log(settings: Settings, err: TextIO) -> None:
     """Set the root logger up for this run. The HTTP libraries stay at WARNING: their INFO lines hold whole URLs."""
     root = logging.getLogger()
-    secrets = tuple(text for s in settings.sources.values() if s.api_key for text in s.api_key.spellings())
-    form = Line(secrets, as_json=settings.log.format == "json")
+    form = Line(settings.secrets(), as_json=settings.log.format == "json")
     told = _LEVELS.get(settings.verbose)
     root.setLevel(told if told is not None else getattr(logging, settings.log.level.upper()))
     for old in root.handlers[:]:

@@ -124,9 +124,5 @@ class Terminal:
         self.code = int(code)
 
     def wants_color(self, stream: TextIO) -> bool:
-        """NO_COLOR, TERM=dumb, --no-color, FORCE_COLOR, then whether the stream is a terminal."""
-        if self.environ.get("NO_COLOR") or (self.flags and self.flags.no_color) or self.settings.color == "never":
-            return False
-        if self.environ.get("FORCE_COLOR") or self.settings.color == "always":
-            return True
-        return self.environ.get("TERM") != "dumb" and stream.isatty()
+        """As `color` says, into which NO_COLOR, FORCE_COLOR, TERM=dumb and --no-color went; `auto` is by the stream."""
+        return self.settings.color == "always" or (self.settings.color == "auto" and stream.isatty())

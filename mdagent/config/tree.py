@@ -140,6 +140,10 @@ class Settings(NamedTuple):
     sessions: SessionSettings = SessionSettings()
     log: LogSettings = LogSettings()
 
+    def secrets(self) -> tuple[str, ...]:
+        """Every spelling of every key: to be blanked in whatever is shown, logged or recorded."""
+        return tuple(text for told in self.sources.values() if told.api_key for text in told.api_key.spellings())
+
 
 _NODES: dict[type, dict[str, Node]] = {
     TimeoutSettings: {

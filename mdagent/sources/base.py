@@ -8,7 +8,7 @@ cannot wait, retry, count, log or reach the network; the gate does all that. An 
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -58,7 +58,6 @@ class SourceSpec:
     checked: date
     user_agent: str = ""
     search: bool = False
-    free_kinds: frozenset[str] = field(default_factory=frozenset)  # failure kinds that the provider does not charge
 
 
 class Source(Protocol):

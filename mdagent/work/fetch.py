@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mdagent.clock import Clock
-    from mdagent.market import Adjustment, BarRequest, BarSet
+    from mdagent.market import BarRequest, BarSet
     from mdagent.sessions import Session
     from mdagent.sources.base import Source
     from mdagent.store.bars import BarStore
@@ -64,8 +64,7 @@ async def fetch(wish: Wish, tools: Tools) -> Line:
     considered = list(wish.considered)
     last: Line | None = None
     for source in wish.sources:
-        asked = replace(wish.request, adjustment=_basis(source, wish.request))
-        line = await _from(source, replace(wish, request=asked), tools)
+        line = await _from(source, wish, tools)
         chosen = line.failure is None
         why = "served it" if chosen else f"{line.failure.kind}: {line.failure.detail}" if line.failure else ""
         considered.append(Considered(source.spec.name, chosen, (why,)))
@@ -77,11 +76,6 @@ async def fetch(wish: Wish, tools: Tools) -> Line:
     words = "; ".join(f"{c.source}: {', '.join(c.reasons)}" for c in considered) or "no source is enabled"
     failure = Failure(FailureKind.BAD_REQUEST, f"no source can serve {wish.request.symbol}: {words}")
     return Line(wish.request, None, failure=failure, considered=tuple(considered), notes=wish.notes)
-
-
-def _basis(source: Source, request: BarRequest) -> Adjustment:
-    """The adjustment that the answer will be filed under."""
-    return request.adjustment if request.adjustment in source.spec.delivers else source.spec.delivers[0]
 
 
 async def _from(source: Source, wish: Wish, tools: Tools) -> Line:
