@@ -157,13 +157,13 @@ class Agent:
 
     def search(self, words: str, *, source: str = "auto") -> list[Listing] | Failure:
         """Listings that fit the words, or the Failure."""
-        sources = [s for s in self._able(self._names(source)) if s.spec.search]
+        sources = [s for s in self._able(self._names(source)) if "search" in s.spec.offers]
         answers: list[list[Listing] | Failure] = self._run(self._ask_all("search", sources, [(words, lambda at: at.search(words))]))
         return answers[0]
 
     def sources(self) -> list[tuple[Source, SourceSettings]]:
         """Every known source with its settings."""
-        return [(self._source(name), told) for name, told in self.settings.sources.items()]
+        return [(self.source(name), told) for name, told in self.settings.sources.items()]
 
     def policy(self, name: str) -> Policy:
         """The rules for one source, by its facts and the settings in force now."""
@@ -171,7 +171,7 @@ class Agent:
         from mdagent.work.gate import Policy
 
         self._adopt()
-        told, spec = self.settings.sources[name], self._source(name).spec
+        told, spec = self.settings.sources[name], self.source(name).spec
         return Policy(
             windows=self.windows(name),
             limits=Limits(connect=told.timeout.connect, read=told.timeout.read, total=told.timeout.total),
@@ -186,7 +186,9 @@ class Agent:
         from mdagent.guard.limits import Window
 
         told = self.settings.sources[name].limits
-        return tuple(Window(q.limit, q.per, q.zone) for q in (self._source(name).spec.quotas if told is None else told))  # type: ignore[arg-type]
+        if told is None:
+            return tuple(Window(q.limit, q.per, q.zone, q.of) for q in self.source(name).plan.quotas)  # type: ignore[arg-type]
+        return tuple(Window(q.limit, q.per, q.zone) for q in told)  # type: ignore[arg-type]
 
     def _adopt(self) -> None:
         """Take over settings that another process published, whole; keep the old ones, and say why, when they cannot be read."""
@@ -210,13 +212,22 @@ class Agent:
         """Called from the watching thread: the next request looks again."""
         self._edited = True
 
-    def _source(self, name: str) -> Source:
+    def source(self, name: str) -> Source:
+        """The source of that name, under the plan and with the key of the settings. In the sandbox the largest plan and its key stand
+        in for those that are not set; a replay needs no key."""
         if name not in self._sources:
-            from mdagent.sources import load
+            from mdagent.sources import load, spec_of
 
-            told = self.settings.sources[name]
+            told, world, spec = self.settings.sources[name], self.settings.world, spec_of(name)
+            plan = told.plan or (spec.plans[-1].name if world == "sandbox" else None)
             key = told.api_key.reveal() if told.api_key else None
-            self._sources[name] = load(name, api_key=key, base_url=told.base_url, user_agent=told.user_agent)
+            if key is None and spec.needs_key and world == "sandbox":
+                from mdagent.wire.sandbox.dialects import sandbox_key
+
+                key = sandbox_key(name, spec.plan(plan).name)
+            elif key is None and world == "replay":
+                key = "replay"
+            self._sources[name] = load(name, api_key=key, base_url=told.base_url, user_agent=told.user_agent, plan=plan)
         return self._sources[name]
 
     def _names(self, source: str) -> tuple[str, ...]:
@@ -236,7 +247,7 @@ class Agent:
         return (source,)
 
     def _able(self, names: Sequence[str]) -> list[Source]:
-        return [self._source(name) for name in names]
+        return [self.source(name) for name in names]
 
     def _clamped(self, request: BarRequest) -> BarRequest:
         from mdagent.work.spans import clamp_end
@@ -333,37 +344,16 @@ class Agent:
         """The door to the providers, and behind it a wire that is closed with it."""
         import random
 
+        from mdagent.config.wiring import wire_options
         from mdagent.wire import open_wire
         from mdagent.work.gate import Gate
 
         world, dice = self.settings.world, self.dice or random.SystemRandom()
-        wire = open_wire(world, self.clock, options=self._wire_options())
+        wire = open_wire(world, self.clock, options=wire_options(self.settings))
         try:
             yield Gate(self.ledger, wire, self.clock, dice, self._run_name(), self.policy, self.say, world)
         finally:
             await wire.aclose()
-
-    def _wire_options(self) -> Any:  # noqa: ANN401  wire.WireOptions, which must not be imported for a cached read
-        from urllib.parse import urlsplit
-
-        from mdagent.wire import WireOptions
-
-        told = self.settings
-        bases = [urlsplit(s.base_url) for s in told.sources.values() if s.base_url]
-        local = {
-            f"{b.hostname}:{b.port or (443 if b.scheme == 'https' else 80)}"
-            for b in bases
-            if b.hostname in ("127.0.0.1", "localhost", "::1")
-        }
-        return WireOptions(
-            proxy=told.wire.proxy,
-            ca_file=told.wire.ca_file,
-            loopback=frozenset(local),
-            allow_private_hosts=told.wire.allow_private_hosts,
-            replay=told.replay,
-            record=told.record,
-            secrets=frozenset(self.settings.secrets()),
-        )
 
     def _run_name(self) -> str:
         import os

@@ -18,6 +18,22 @@ class Exchange(NamedTuple):
     calendar: str
 
 
+# Codes of a hundredth of a currency, as providers spell them -> the currency, and how many make one of it.
+MINOR = {
+    "GBp": ("GBP", 100.0),
+    "GBX": ("GBP", 100.0),
+    "GBx": ("GBP", 100.0),
+    "ZAc": ("ZAR", 100.0),
+    "ZAC": ("ZAR", 100.0),
+    "ILA": ("ILS", 100.0),
+}
+
+
+def unit_of(currency: str) -> tuple[str, float]:
+    """The major currency, and how many of these units make one of it: `GBp` is ("GBP", 100), `USD` ("USD", 1)."""
+    return MINOR.get(currency, (currency, 1.0))
+
+
 US = Exchange("XNYS", ("USD",), "XNYS")  # a bare ticker: NYSE, Nasdaq, Arca and OTC share sessions and currency
 
 SUFFIXES: dict[str, Exchange] = {

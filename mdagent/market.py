@@ -6,15 +6,15 @@ dataclass costs to define: this module is on the path of every command.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from enum import IntEnum, StrEnum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mdagent.errors import UsageError
-from mdagent.exchanges import SUFFIXES, US
+from mdagent.symbol import Kind, Symbol
+
+__all__ = ("Kind", "Symbol")  # the noun of symbol.py, which everybody asks for here
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,82 +22,6 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pandas as pd
-
-_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-^=/:_")
-_LONGEST = 32
-_MONEY = frozenset("USD EUR GBP JPY CHF CAD AUD NZD SEK NOK DKK CNY HKD SGD INR KRW MXN BRL ZAR TRY PLN CZK HUF ILS THB".split())
-
-Kind = Literal["equity", "index", "fx", "crypto", "future", "fund"]
-
-
-class Symbol(NamedTuple):
-    """What the user types: a ticker, with what its spelling tells.
-
-    `mic` is the listing exchange (ISO 10383) where the spelling names one, `currencies` the quote currencies that an
-    honest answer may have (empty: any). Made by `Symbol.parse`, which checks the grammar: at most 32 characters of
-    `A-Z 0-9 . - ^ = / : _`, no `..`.
-    """
-
-    ticker: str
-    kind: Kind = "equity"
-    mic: str | None = None
-    currencies: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        return self.ticker
-
-    @property
-    def currency(self) -> str | None:
-        """The one quote currency that the spelling implies, or None."""
-        return self.currencies[0] if len(self.currencies) == 1 else None
-
-    @classmethod
-    def parse(cls, text: str | Symbol) -> Symbol:
-        """The symbol that `text` names; lower case is taken as upper. Raises UsageError."""
-        return text if isinstance(text, Symbol) else _parse_symbol(text)
-
-
-@lru_cache(maxsize=65536)
-def _parse_symbol(text: str) -> Symbol:
-    ticker = text.strip().upper()
-    if not ticker:
-        msg = "the symbol is empty"
-        raise UsageError(msg, "name one, such as AAPL, BRK.B or IBE.MC")
-    if len(ticker) > _LONGEST or not _LETTERS.issuperset(ticker) or ticker[0] in ".-=/:_" or ".." in ticker or "//" in ticker:
-        shown = text[:40] + ("…" if len(text) > 40 else "")
-        msg = f"{shown!a} is not a symbol"
-        raise UsageError(msg, "a symbol has at most 32 of A-Z 0-9 . - ^ = / : _, such as AAPL, BRK.B or IBE.MC")
-    if ticker[-2:-1] == "-":
-        ticker = re.sub(r"\A([A-Z]{1,5})-([A-K])\Z", r"\1.\2", ticker)
-    kind, mic, currencies = _read_spelling(ticker)
-    return Symbol(ticker, kind, mic, currencies)
-
-
-def _read_spelling(ticker: str) -> tuple[Kind, str | None, tuple[str, ...]]:
-    """Kind, exchange and possible currencies, by the spellings in common use (Yahoo's and the slash of FX desks)."""
-    if ticker.isalpha():  # most are
-        fund = len(ticker) == 5 and ticker.endswith("X")  # US mutual funds: five letters, the last an X
-        return ("fund" if fund else "equity"), US.mic, US.currencies
-    if ticker.startswith("^"):
-        return "index", None, ()
-    pair = re.fullmatch(r"([A-Z]{3})[/:]?([A-Z]{3})=X|([A-Z]{3})/([A-Z]{3})", ticker)
-    if pair:
-        base, quote = pair[1] or pair[3], pair[2] or pair[4]
-        return ("fx" if base in _MONEY else "crypto"), None, (quote,)
-    if ticker.endswith("=X"):
-        return "fx", None, ()
-    if ticker.endswith("=F"):
-        return "future", None, ()
-    coin = re.fullmatch(r"[A-Z0-9]{2,10}[-/]([A-Z]{3,4})", ticker)
-    if coin and (coin[1] in _MONEY or coin[1] in ("USDT", "USDC", "BTC", "ETH")):
-        return "crypto", None, (coin[1],)
-    stem, _, suffix = ticker.rpartition(".")
-    exchange = SUFFIXES.get(suffix) if stem else None
-    if exchange:
-        return ("fund" if stem.startswith("0P") else "equity"), exchange.mic, exchange.currencies
-    if re.search(r"[:/=]", ticker):
-        return "equity", None, ()
-    return "equity", US.mic, US.currencies
 
 
 class Interval(StrEnum):
@@ -219,12 +143,15 @@ class BarRequest:
 
 
 class CorporateAction(NamedTuple):
-    """A split or a distribution. `date` is the session it takes effect on (the ex-date); `value` is the amount a share in the
-    quote currency, or new shares for an old one (a 4:1 split is 4.0)."""
+    """A split or a distribution. `date` is the session it takes effect on (the ex-date); `value` is the amount a share as delivered,
+    or new shares for an old one (a 4:1 split is 4.0). `adjusted`: the amount is a share's of today, divided by every later split.
+    `currency` is the amount's where the source tells it, None for that of the prices."""
 
     kind: Literal["dividend", "split", "capital_gain"]
     date: date
     value: float
+    adjusted: bool = False
+    currency: str | None = None
 
 
 class Instrument(NamedTuple):
@@ -257,6 +184,16 @@ class Quote(NamedTuple):
     volume: float | None = None
 
 
+class MarketStatus(NamedTuple):
+    """Is a market open? `market` and `session` are the provider's words; `as_of` is aware UTC, None where not told."""
+
+    market: str
+    source: str
+    is_open: bool
+    session: str = ""
+    as_of: datetime | None = None
+
+
 class Listing(NamedTuple):
     """One hit of a search. `symbol` is the canonical spelling; `name` is the provider's text."""
 
@@ -286,6 +223,7 @@ class Delivery(NamedTuple):
     absent: tuple[datetime, ...] = ()  # stamps of rows without any value: the source says "no bar here"
     outside: tuple[datetime, ...] = ()  # stamps of rows beyond the window asked for
     snapshot: bool = False  # a live last row, off the grid, was left out
+    late: bool = False  # the provider says that these prices are delayed
     unsorted: bool = False
     named: bool = True  # the body names the symbol it answers for
 
@@ -299,8 +237,9 @@ class BarSet:
     """Bars of one symbol, interval and source, as equal-length immutable columns in ascending order of `ts`.
 
     `ts` is datetime64[us], UTC: the bar's open; daily and longer bars carry the session date (Monday, the 1st) at 00:00.
-    Prices are float64 in `currency` (minor units stay minor: GBp), volume float64 with NaN where not given. `adjustment` is
-    the basis delivered, as of `fetched_at`. A bar at or after `complete_until` is provisional: its period had not ended.
+    Prices are float64 in `currency` (minor units stay minor: GBp), volume float64 in units of `lot` shares, with NaN where not
+    given; `venue` names the one market that it was traded on where it is not the whole market's. `adjustment` is the basis
+    delivered, as of `fetched_at`. A bar at or after `complete_until` is provisional: its period had not ended.
     """
 
     symbol: Symbol
@@ -321,6 +260,8 @@ class BarSet:
     actions: tuple[CorporateAction, ...] = ()
     instrument: Instrument | None = None
     delivery: Delivery = _NOTHING_BESIDES
+    lot: float = 1.0
+    venue: str = ""
 
     def __post_init__(self) -> None:
         import numpy as np

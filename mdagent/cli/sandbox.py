@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mdagent.cli.page import Page
+from mdagent.errors import UsageError
 
 if TYPE_CHECKING:
     from mdagent.cli.terminal import Terminal
@@ -24,10 +25,14 @@ def _group() -> None:
 @app.command(cls=Page)
 def serve(
     ctx: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE...]", help="all there are, when none is named")] = None,
     *,
-    port: Annotated[int, typer.Option(metavar="NUMBER", min=0, max=65535, help="0 takes a free one")] = 0,
+    port: Annotated[int, typer.Option(metavar="NUMBER", min=0, max=65000, help="of the first, the others follow; 0 takes free ones")] = 0,
 ) -> None:
-    """Serve the simulated providers on 127.0.0.1 until Ctrl-C. Prints a line `NAME URL` for each.
+    """Serve the simulated providers on 127.0.0.1 until Ctrl-C. Prints a line `NAME URL KEY` for each.
+
+    The key opens its largest plan; `sandbox-NAME-PLAN` opens another one, as `mdagent sources list` names them, and
+    `sandbox-NAME-retired` leads to a provider that is gone.
 
     To use it, name the address as base_url and keep --sandbox: synthetic bars never enter the store of live ones.
 
@@ -39,9 +44,14 @@ def serve(
     from mdagent.wire.sandbox.server import serve as start
 
     terminal: Terminal = ctx.obj
-    with start(terminal.clock, port=port) as server:
+    known = terminal.settings.sources
+    for name in names or ():
+        if name not in known:
+            msg = f"no source is called {name[:40]!a}"
+            raise UsageError(msg, f"use one of {', '.join(known)}")
+    with start(terminal.clock, port=port, names=names or ()) as server:
         for name, url in server.base_urls.items():
-            terminal.out.write(f"{name} {url}\n")
+            terminal.out.write(f"{name} {url} {server.keys[name]}".rstrip() + "\n")
         terminal.out.flush()
         terminal.say("serving synthetic prices; Ctrl-C ends it")
         while True:

@@ -59,7 +59,7 @@ def _facts(agent: Agent, source: Any, told: Any) -> tuple[object, ...]:  # noqa:
         " ".join(spec.intervals),
         " ".join(spec.delivers),
         quota,
-        spec.cost,
+        "free" if source.plan.usd == 0 else f"{source.plan.usd:g} USD a month" if source.plan.usd else "ask the vendor",
         base,
         spec.terms,
         f"{spec.checked}",
@@ -99,7 +99,7 @@ def _state(agent: Agent, name: str, told: Any) -> tuple[object, ...]:  # noqa: A
         state, why, until = "blocked", block.reason, block.until
     elif isinstance(answer, Refusal):
         state, why, until = "quota spent", answer.reason, answer.until
-    left = ", ".join(f"{w.limit - sum(u.cost for u in usage if u.at > span(w, now)[0])} of {w.text}" for w in windows)
+    left = ", ".join(f"{w.limit - w.used(u for u in usage if u.at > span(w, now)[0])} of {w.text}" for w in windows)
     last = tally.last_at.replace(tzinfo=None, microsecond=0) if tally.last_at else None
     median = round(tally.median_ms, 1) if tally.median_ms is not None else None
     when = until.replace(tzinfo=None, microsecond=0) if until else None

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mdagent.config.kinds import BASE_URL, DATES, FILE, FLAG, KEY, LIMITS, PROXY, USER_AGENT, Kind, choice, number, text, whole
+from mdagent.sources import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mdagent.config.kinds import LimitSettings
     from mdagent.config.secret import Secret
 
-KNOWN_SOURCES = ("yahoo",)
+KNOWN_SOURCES = NAMES
 GRADES = ("A+", "A", "A-", "B+", "B", "B-", "C+", "C", "C-", "D+", "D", "F")
 
 # The calendars of exchange_calendars 4.11 and our own 24/7, 24/5; a fund's closures go by its exchange.

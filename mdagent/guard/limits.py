@@ -13,18 +13,24 @@ from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _GUARD = timedelta(seconds=60)  # round a calendar reset, whose exact second is the provider's
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """At most `limit` requests in `per`: seconds of a rolling window, or a calendar `day` or `month` of `zone`."""
+    """At most `limit` in `per`: seconds of a rolling window, or a calendar `day` or `month` of `zone`. Counted are `credits`, of which
+    a request may cost several, or bare `requests`."""
 
     limit: int
     per: float | Literal["day", "month"]
     zone: str = "UTC"
+    of: Literal["credits", "requests"] = "credits"
+
+    def used(self, usage: Iterable[Usage]) -> int:
+        """What these requests take of the window."""
+        return sum(u.cost if self.of == "credits" else 1 for u in usage)
 
     @property
     def text(self) -> str:
@@ -90,7 +96,7 @@ def span(window: Window, now: datetime) -> tuple[datetime, datetime]:
 def _refusal(window: Window, usage: Sequence[Usage], cost: int, now: datetime) -> Refusal | None:
     since, reset = span(window, now)
     counted = [u for u in usage if u.at > since]
-    over = sum(u.cost for u in counted) + cost - window.limit
+    over = window.used(counted) + (cost if window.of == "credits" else 1) - window.limit
     if over <= 0:
         return None
     reason = f"the quota of {window.text} is spent"
@@ -98,7 +104,7 @@ def _refusal(window: Window, usage: Sequence[Usage], cost: int, now: datetime) -
         return Refusal(reason, (reset - now).total_seconds(), reset)
     free = now
     for used in counted:  # the oldest leave first
-        over -= used.cost
+        over -= window.used((used,))
         free = used.at + (now - since)
         if over <= 0:
             break

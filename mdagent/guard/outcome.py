@@ -199,8 +199,10 @@ class Attempt:
 
 
 class ConversationFailed(MdagentError):
-    """Raised by a source inside its conversation: the answer came, and it is of no use."""
+    """Raised by a source inside its conversation: the answer came, and it is of no use. `partial` is what earlier answers of the
+    same conversation brought, complete from the start of the window up to where they end."""
 
-    def __init__(self, failure: Failure) -> None:
+    def __init__(self, failure: Failure, partial: object = None) -> None:
         super().__init__(failure.detail, failure.consequence.next_step)
         self.failure = failure
+        self.partial = partial

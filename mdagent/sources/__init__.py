@@ -1,23 +1,51 @@
-"""The registry of sources: a name -> its adapter. A new provider is one file here and one row below."""
+"""The registry of sources: a name -> its adapter. A provider is one file of this folder; it is found by being there.
+
+Each has a class `Source` with the facts as `spec`. `base` and names with an underscore are no providers; `reading/` is what the
+translations share.
+"""
 
 from __future__ import annotations
 
-import difflib
+import os
 from importlib import import_module
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from mdagent.errors import UsageError
 
 if TYPE_CHECKING:
-    from mdagent.sources.base import Source
+    from mdagent.sources.base import Source, SourceSpec
 
-NAMES = ("yahoo",)
+NAMES: tuple[str, ...] = tuple(
+    sorted(stem for name in os.listdir(__path__[0]) if (stem := name.removesuffix(".py")) != name and stem != "base" and "_" not in stem)  # noqa: PTH208  pathlib costs every command its import
+)
 
 
-def load(name: str, *, api_key: str | None = None, base_url: str | None = None, user_agent: str | None = None) -> Source:
-    """The source of that name. `base_url` replaces its hosts. Raises UsageError for an unknown name."""
+def load(  # what settings may say of a source
+    name: str,
+    *,
+    api_key: str | None = None,
+    base_url: str | None = None,
+    user_agent: str | None = None,
+    plan: str | None = None,
+) -> Source:
+    """The source of that name under that plan. `base_url` replaces its hosts. Raises UsageError for an unknown name, ConfigError
+    for an unknown plan."""
+    made = _class_of(name)
+    source: Source = made(made.spec.plan(plan), api_key=api_key, base_url=base_url, user_agent=user_agent)
+    return source
+
+
+def spec_of(name: str) -> SourceSpec:
+    """The facts of that source. Raises UsageError."""
+    spec: SourceSpec = _class_of(name).spec
+    return spec
+
+
+def _class_of(name: str) -> Any:  # noqa: ANN401  the class `Source` of the module, which fulfils the protocol
     if name not in NAMES:
+        import difflib
+
         near = difflib.get_close_matches(name, NAMES, 1)
         msg = f"no source is called {name[:40]!a}"
         raise UsageError(msg, f"did you mean {near[0]}?" if near else f"use one of {', '.join(NAMES)}")
-    return cast("Source", import_module(f"mdagent.sources.{name}").make(api_key=api_key, base_url=base_url, user_agent=user_agent))
+    return import_module(f"mdagent.sources.{name}").Source

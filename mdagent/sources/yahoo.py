@@ -14,50 +14,49 @@ from urllib.parse import quote as percent
 
 from mdagent.errors import UsageError
 from mdagent.guard.outcome import HTTP_OK, ConversationFailed, Failure, FailureKind, kind_of_status
-from mdagent.market import Adjustment, BarSet, Interval, Listing, Quote, Symbol
-from mdagent.sources.base import Depth, Quota, SourceSpec
-from mdagent.sources.body import failed, read_json
-from mdagent.sources.fields import number, text
-from mdagent.sources.windows import first_period, last_instant, windows
+from mdagent.market import Adjustment, BarRequest, BarSet, Interval, Listing, Quote, Symbol
+from mdagent.sources.base import Adapter, Depth, Plan, Quota, SourceSpec
+from mdagent.sources.reading.body import failed, read_json
+from mdagent.sources.reading.fields import number, text
+from mdagent.sources.reading.windows import first_period, last_instant, windows
 from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
     import httpx
 
-    from mdagent.market import BarRequest
+    from mdagent.market import CorporateAction, MarketStatus
     from mdagent.sources.base import Conversation
 
 HOSTS = ("query1.finance.yahoo.com", "query2.finance.yahoo.com")
 # A library's own User-Agent is refused at times; this one is a setting.
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 SPELLED = {Interval.W1: "1wk", Interval.MO1: "1mo"}
-_MINUTES = Depth(timedelta(days=60), timedelta(days=60))
+_SPLITS, _BOTH = (Adjustment.SPLITS,), (Adjustment.SPLITS, Adjustment.ALL)
+_MINUTES = Depth(timedelta(days=60), timedelta(days=60), _SPLITS)
 
 SPEC = SourceSpec(
     name="yahoo",
     title="Yahoo Finance",
     hosts=HOSTS,
-    needs_key=False,
     intervals={
-        Interval.M1: Depth(timedelta(days=30), timedelta(days=7)),
+        Interval.M1: Depth(timedelta(days=30), timedelta(days=7), _SPLITS),
         Interval.M5: _MINUTES,
         Interval.M15: _MINUTES,
         Interval.M30: _MINUTES,
-        Interval.H1: Depth(timedelta(days=730), timedelta(days=730)),
-        Interval.D1: Depth(),
-        Interval.W1: Depth(),
-        Interval.MO1: Depth(),
+        Interval.H1: Depth(timedelta(days=730), timedelta(days=730), _SPLITS),
+        Interval.D1: Depth(delivers=_BOTH),
+        Interval.W1: Depth(delivers=_BOTH),
+        Interval.MO1: Depth(delivers=_BOTH),
     },
-    delivers=(Adjustment.SPLITS, Adjustment.ALL),
-    quotas=(Quota(60, 60.0), Quota(2000, 3600.0)),
+    plans=(Plan("free", (Quota(60, 60.0), Quota(2000, 3600.0)), note="no quota is published; these figures are ours"),),
     cooldown=300.0,
     delay=timedelta(minutes=20),
     concurrency=2,
-    cost="free",
+    covers="stocks, funds, indices, futures, currencies and crypto of most of the world",
     terms="unofficial; personal use, no redistribution",
     checked=date(2026, 11, 1),
+    offers=frozenset(("quote", "search", "actions", "actions with bars", "market")),
     user_agent=USER_AGENT,
-    search=True,
 )
 
 _ERROR_TEXT = re.compile(rb'"error"\s*:\s*[{"]')
@@ -70,20 +69,10 @@ _CODES = (  # chart.error.code and description -> kind; the first that fits
 )
 
 
-def make(*, api_key: str | None = None, base_url: str | None = None, user_agent: str | None = None) -> Yahoo:
-    """The source; Yahoo has no key, so `api_key` is not used."""
-    del api_key
-    return Yahoo(base_url, user_agent)
-
-
-class Yahoo:
+class Source(Adapter):
     """Conversations with Yahoo's chart and search endpoints."""
 
     spec = SPEC
-
-    def __init__(self, base_url: str | None = None, user_agent: str | None = None) -> None:
-        self._base = (base_url or f"https://{HOSTS[0]}").rstrip("/")
-        self._headers = {"User-Agent": user_agent or USER_AGENT, "Accept": "application/json,text/plain,*/*"}
 
     def bars(self, request: BarRequest) -> Conversation[BarSet]:
         """Bars with `start <= ts < end`, a long intraday window in as many requests as Yahoo's limits need."""
@@ -109,7 +98,7 @@ class Yahoo:
         from mdagent.sources.yahoo_chart import LATEST, chart_of, check_symbol, spell
 
         symbol = Symbol.parse(symbol)
-        reply = yield self._get(f"/v8/finance/chart/{percent(spell(symbol), safe='')}", {"range": "1d", "interval": "1d"})
+        reply = yield self.get(f"/v8/finance/chart/{percent(spell(symbol), safe='')}", {"range": "1d", "interval": "1d"})
         meta, _ = chart_of(reply)
         check_symbol(meta, symbol)
         last = number(meta, "regularMarketPrice")
@@ -131,13 +120,25 @@ class Yahoo:
 
     def search(self, words: str) -> Conversation[list[Listing]]:
         """At most ten symbols that fit the words."""
-        reply = yield self._get("/v1/finance/search", {"q": words, "quotesCount": "10", "newsCount": "0"})
+        reply = yield self.get("/v1/finance/search", {"q": words, "quotesCount": "10", "newsCount": "0"})
         body = read_json(reply)
         hits = body.get("quotes") if isinstance(body, dict) else None
         if not isinstance(hits, list):
             msg = "the answer to the search holds no list of quotes"
             raise failed(FailureKind.SCHEMA, msg)
         return [found for hit in hits if isinstance(hit, dict) and (found := _listing(hit))]
+
+    def actions(self, symbol: Symbol, start: datetime, end: datetime) -> Conversation[tuple[CorporateAction, ...]]:
+        """The events of the daily chart: Yahoo tells them with bars alone."""
+        bars = yield from self.bars(BarRequest(symbol, Interval.D1, start, end))
+        return bars.actions
+
+    def market(self) -> Conversation[list[MarketStatus]]:
+        """New York's session, by the chart of the S&P 500: Yahoo has no list of markets, and tells no holidays."""
+        from mdagent.sources.yahoo_chart import chart_of, status_of
+
+        reply = yield self.get(f"/v8/finance/chart/{percent('^GSPC', safe='')}", {"range": "1d", "interval": "1d"})
+        return [status_of(chart_of(reply)[0])]
 
     def error_in(self, reply: httpx.Response) -> Failure | None:
         """The failure that the status, or an error object inside a 200, tells."""
@@ -169,7 +170,7 @@ class Yahoo:
             not request.interval.intraday and request.symbol.mic != "XNYS"
         ):  # east of Greenwich a session is stamped on the day before its date
             start -= timedelta(hours=14)
-        return self._get(
+        return self.get(
             f"/v8/finance/chart/{percent(spell(request.symbol), safe='')}",
             {
                 "period1": str(int(start.timestamp())),
@@ -179,11 +180,6 @@ class Yahoo:
                 "events": "div,splits,capitalGains",
             },
         )
-
-    def _get(self, path: str, params: dict[str, str]) -> httpx.Request:
-        import httpx  # here, so that the facts of a source can be read without it
-
-        return httpx.Request("GET", self._base + path, params=params, headers=self._headers)
 
 
 def _listing(hit: dict[str, Any]) -> Listing | None:

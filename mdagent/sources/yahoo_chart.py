@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
 from mdagent.guard.outcome import FailureKind
-from mdagent.market import COLUMNS, Adjustment, BarSet, CorporateAction, Instrument, Interval, Symbol, parse_instant
-from mdagent.sources.body import failed, read_json
-from mdagent.sources.columns import Column, numbers
-from mdagent.sources.fields import number, text
-from mdagent.sources.rows import Answer, assemble
-from mdagent.sources.windows import period_of
+from mdagent.market import COLUMNS, Adjustment, BarSet, CorporateAction, Instrument, Interval, MarketStatus, Symbol, parse_instant
+from mdagent.sources.reading.body import failed, read_json
+from mdagent.sources.reading.columns import Column, numbers
+from mdagent.sources.reading.fields import number, text
+from mdagent.sources.reading.rows import Answer, assemble
+from mdagent.sources.reading.windows import period_of
+from mdagent.sources.reading.zones import dates_in, zone_of
 from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     import httpx
 
     from mdagent.market import BarRequest
@@ -54,7 +56,7 @@ def read_chart(reply: httpx.Response, request: BarRequest) -> BarSet:
     if told is not None and READ.get(str(told), told) != request.interval.value:
         msg = f"{request.interval} bars were asked for, the answer has {one_line(str(told), 12)} bars"
         raise failed(FailureKind.MISMATCH, msg)
-    zone = _zone(meta)
+    zone = zone_of(meta.get("exchangeTimezoneName"))
     answer, adjusted = _answer(result, meta, request, zone)
     rows = assemble(replace(answer, named=named), request)
     return BarSet(
@@ -101,15 +103,6 @@ def check_symbol(meta: dict[str, Any], symbol: Symbol) -> bool:
     return True
 
 
-def _zone(meta: dict[str, Any]) -> ZoneInfo:
-    name = meta.get("exchangeTimezoneName")
-    try:
-        return ZoneInfo(str(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        msg = f"the answer names the time zone {one_line(str(name), 40)!a}, which does not exist"
-        raise failed(FailureKind.SCHEMA, msg) from None
-
-
 def _answer(result: dict[str, Any], meta: dict[str, Any], request: BarRequest, zone: ZoneInfo) -> tuple[Answer, bool]:
     """The rows of the body, without a live last row; and whether they are adjusted for dividends too."""
     cells = result.get("timestamp") or []
@@ -152,8 +145,7 @@ def _seconds(told: Column, meta: dict[str, Any], request: BarRequest) -> tuple[n
 def _stamps(seconds: np.ndarray, interval: Interval, zone: ZoneInfo) -> np.ndarray:
     if interval.intraday:
         return seconds.astype("datetime64[s]").astype("datetime64[us]")
-    days = np.array([datetime.fromtimestamp(t, zone).date() for t in seconds.tolist()], dtype="datetime64[D]")
-    return period_of(days, interval)
+    return period_of(dates_in(seconds, zone), interval)
 
 
 def _snapshot(seconds: np.ndarray, stamps: np.ndarray, interval: Interval) -> bool:
@@ -219,6 +211,16 @@ def _open(meta: dict[str, Any], now: float) -> bool:
     return start is not None and end is not None and start <= now < end
 
 
+def status_of(meta: dict[str, Any]) -> MarketStatus:
+    """Is the exchange of a chart open, by the regular session that its summary tells?"""
+    told = number(meta, "regularMarketTime")
+    known = told is not None and abs(told) < LATEST
+    is_open = known and _open(meta, told or 0.0)
+    as_of = datetime.fromtimestamp(told or 0.0, UTC) if known else None
+    name = text(meta, "fullExchangeName") or text(meta, "exchangeName")
+    return MarketStatus(name, SOURCE, is_open, "regular" if is_open else "closed", as_of)
+
+
 def _actions(events: object, zone: ZoneInfo, request: BarRequest) -> tuple[CorporateAction, ...]:
     """The window's dividends, splits and capital gains by ex-date in the exchange's zone (the event's own date, not its key)."""
     made: list[CorporateAction] = []
@@ -238,7 +240,7 @@ def _action(entry: object, kind: str, zone: ZoneInfo) -> CorporateAction:
     if when is None or value is None or abs(when) > LATEST or (kind == "split" and not 0 < value < np.inf):
         msg = f"a {kind} of the answer has no date or no value"
         raise failed(FailureKind.SCHEMA, msg)
-    return CorporateAction(cast("Any", kind), datetime.fromtimestamp(when, zone).date(), value)
+    return CorporateAction(cast("Any", kind), datetime.fromtimestamp(when, zone).date(), value, adjusted=kind != "split")
 
 
 def _instrument(meta: dict[str, Any], symbol: Symbol, currency: str) -> Instrument:

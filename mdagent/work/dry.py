@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mdagent.guard.outcome import Failure, FailureKind
-from mdagent.sources.windows import windows
+from mdagent.sources.reading.windows import windows
 from mdagent.work.report import Considered, Line
 from mdagent.work.spans import BEGINNING, gaps, open_stretches, within_depth
 

@@ -146,7 +146,7 @@ def _due(wish: Wish, name: str, sessions: Sequence[Session] | None, tools: Tools
 
 def _keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[Session] | None, tools: Tools) -> Kept | Failure:
     """Judge an answer and write it, or say why it cannot be kept."""
-    now, delay = tools.clock.now(), source.spec.delay
+    now, delay = tools.clock.now(), source.delay
     if bars.adjustment is not window.adjustment:
         words = f"{window.adjustment} prices of {window.symbol} were asked for, the answer has {bars.adjustment} prices"
         return Failure(FailureKind.MISMATCH, words)

@@ -31,8 +31,9 @@ def unfit(spec: SourceSpec, request: BarRequest) -> str:
     """Why this source cannot serve the request at all, or ""."""
     if request.interval not in spec.intervals:
         return f"it has no {request.interval} bars"
-    if request.adjustment not in spec.delivers:
-        return f"it delivers {' or '.join(spec.delivers)} prices, not {request.adjustment}"
+    delivers = spec.intervals[request.interval].delivers
+    if request.adjustment not in delivers:
+        return f"it delivers {' or '.join(delivers)} prices, not {request.adjustment}"
     if request.adjustment is Adjustment.ALL and request.interval.intraday:
         return f"its {request.interval} bars are not adjusted for dividends"
     return ""

@@ -11,11 +11,12 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_remaining, read_retry_after
 from mdagent.guard.limits import Refusal
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind
+from mdagent.sources.base import COST
 from mdagent.store.ledger import Reservation
 from mdagent.untrusted import one_line, without
 from mdagent.wire.bounds import Limits, WireFailed
@@ -69,7 +70,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Result(Generic[T]):
-    """A value, or the failure that ended the call; and every attempt on the way."""
+    """A value, or the failure that ended the call, or both where pages came before it; and every attempt on the way."""
 
     value: T | None
     failure: Failure | None
@@ -125,7 +126,7 @@ class Gate:
             except ConversationFailed as error:
                 pause = self._pause(error.failure, telling, call)
                 if pause is None:
-                    return Result(None, error.failure, tuple(telling.attempts))
+                    return Result(cast("T | None", error.partial), error.failure, tuple(telling.attempts))
                 telling.tried += 1
                 self.say(f"{source.spec.name}: {error.failure.detail}; trying again in {pause:.1f} s")
                 await self.clock.sleep(pause)
@@ -200,7 +201,7 @@ class Gate:
 
     async def _reserve(self, name: str, policy: Policy, request: httpx.Request, call: Call, telling: Telling) -> int | Failure:
         """A token, waiting for one as long as deadline or patience allow; else why there is none."""
-        what = Reservation(call.endpoint, request.url.host, self.run, call.subject)
+        what = Reservation(call.endpoint, request.url.host, self.run, call.subject, request.extensions.get(COST, 1))
         while True:
             answer = self.ledger.reserve(name, policy.windows, what=what)
             if not isinstance(answer, Refusal):
@@ -299,7 +300,7 @@ def _rehosted(request: httpx.Request, hosts: tuple[str, ...], tried: int) -> htt
         return request
     there = hosts[(hosts.index(request.url.host) + tried - 1) % len(hosts)]
     headers = {k: v for k, v in request.headers.items() if k != "host"}
-    return type(request)(request.method, request.url.copy_with(host=there), headers=headers)
+    return type(request)(request.method, request.url.copy_with(host=there), headers=headers, extensions=request.extensions)
 
 
 def _clean(failure: Failure, secrets: tuple[str, ...]) -> Failure:

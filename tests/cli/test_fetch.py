@@ -247,9 +247,7 @@ def test_prices_adjusted_for_dividends_are_a_series_of_their_own(stocked: Shell)
     assert {r["adjustment"] for r in splits.rows} == {"splits"}
 
 
-@pytest.mark.parametrize(
-    ("words", "why"), [(("--adjust", "raw"), "not raw"), (("-i", "5m", "--adjust", "all"), "not adjusted for dividends")]
-)
+@pytest.mark.parametrize(("words", "why"), [(("--adjust", "raw"), "not raw"), (("-i", "5m", "--adjust", "all"), "splits prices, not all")])
 def test_what_no_source_delivers_is_told_and_not_invented(shell: Shell, words: tuple[str, ...], why: str) -> None:
     said, report = shell.fetch("AAPL", "--period", "5d", *words)
     assert (said.code, report["requests"], said.out) == (4, 0, HEADER + "\n")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from mdagent.clock import SystemClock
+from mdagent.wire.sandbox.dialects import Ask, dialects
 from mdagent.wire.sandbox.provider import Provider
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def gatehouse() -> Iterator[tuple[Gatehouse, str]]:
             house.arrived.set()
             house.opened.wait(_PATIENCE)
             target = urlsplit(self.path)
-            reply, headers = house.provider.answer("query1.finance.yahoo.com", unquote(target.path), dict(parse_qsl(target.query)), "test")
+            ask = Ask(unquote(target.path), dict(parse_qsl(target.query)), {}, 0, "http://127.0.0.1")
+            reply, headers = house.provider.answer(dialects()["yahoo"], ask, "test")
             self.send_response_only(reply.status)
             for name, value in headers.items():
                 self.send_header(name, value)

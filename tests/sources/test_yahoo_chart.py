@@ -307,9 +307,9 @@ def test_actions_carry_the_exchange_date_of_the_event_not_of_its_key() -> None:
         "capitalGains": {"5": {"amount": 1.25, "date": at("2024-01-20", "23:59")}},
     }
     assert bars(chart(THREE, events=events)).actions == (
-        CorporateAction("dividend", date(2024, 1, 10), 0.24),
+        CorporateAction("dividend", date(2024, 1, 10), 0.24, adjusted=True),
         CorporateAction("split", date(2024, 1, 16), 4.0),
-        CorporateAction("capital_gain", date(2024, 1, 20), 1.25),
+        CorporateAction("capital_gain", date(2024, 1, 20), 1.25, adjusted=True),
     )
 
 

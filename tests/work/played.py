@@ -12,7 +12,7 @@ import httpx
 from mdagent.clock import VirtualClock, virtual_loop
 from mdagent.guard.limits import Window
 from mdagent.guard.outcome import ConversationFailed, Failure, FailureKind, kind_of_status
-from mdagent.sources.base import SourceSpec
+from mdagent.sources.base import Adapter, Plan, SourceSpec
 from mdagent.store.ledger import open_ledger
 from mdagent.wire.bounds import Limits, WireFailed
 from mdagent.work.gate import Call, Gate, Policy, Result
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from mdagent.market import BarRequest, BarSet, Listing, Quote, Symbol
+    from mdagent.market import BarRequest, BarSet
     from mdagent.sources.base import Conversation
     from mdagent.store.ledger import Ledger
 
@@ -31,15 +31,18 @@ HOSTS = ("one.example", "two.example")
 MANY = (Window(1000, 60.0),)
 
 SPEC = SourceSpec(
-    name="parrot", title="Parrot", hosts=HOSTS, needs_key=False, intervals={}, delivers=(), quotas=(), cooldown=300.0,
-    delay=timedelta(0), concurrency=2, cost="free", terms="none", checked=date(2024, 1, 1),
+    name="parrot", title="Parrot", hosts=HOSTS, intervals={}, plans=(Plan("free", ()),), cooldown=300.0,
+    delay=timedelta(0), concurrency=2, covers="words", terms="none", checked=date(2024, 1, 1),
 )  # fmt: skip
 
 
-class Parrot:
+class Parrot(Adapter):
     """A source whose answers are words: `bad` is none, `torn` is none either, and everything else is one."""
 
     spec = SPEC
+
+    def __init__(self) -> None:
+        super().__init__(SPEC.plans[0])
 
     def talk(self, *paths: str) -> Conversation[list[str]]:
         """Ask for each path in turn."""
@@ -74,12 +77,6 @@ class Parrot:
         return Failure(kind, f"HTTP {reply.status_code}: {reply.text}", reply.status_code) if kind else None
 
     def bars(self, request: BarRequest) -> Conversation[BarSet]:
-        raise NotImplementedError
-
-    def quote(self, symbol: Symbol | str) -> Conversation[Quote]:
-        raise NotImplementedError
-
-    def search(self, words: str) -> Conversation[list[Listing]]:
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""A simulated Yahoo in this process: an httpx transport that never opens a socket. Its prices are synthetic."""
+"""The simulated providers in this process: an httpx transport that never opens a socket. Their prices are synthetic."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from mdagent.wire.sandbox.provider import HOSTS, Provider
+from mdagent.wire.sandbox.dialects import Ask
+from mdagent.wire.sandbox.provider import Gone, Provider
 
 if TYPE_CHECKING:
     from mdagent.clock import Clock
 
 
 class SandboxTransport(httpx.AsyncBaseTransport):
-    """Answers for Yahoo's two hosts, after `latency` seconds of the clock; any other host cannot be connected to.
+    """Answers for the hosts of every dialect, after `latency` seconds of the clock; any other host cannot be connected to.
 
     `provider` counts what it saw: `transport.provider.requests`, `transport.provider.log`. Raises httpx.ConnectError.
     """
@@ -24,10 +25,17 @@ class SandboxTransport(httpx.AsyncBaseTransport):
         self.provider = provider or Provider(clock)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.host not in HOSTS:
-            msg = f"the sandbox has no host {request.url.host}"
+        url = request.url
+        dialect = self.provider.dialect_at(url.host)
+        if dialect is None:
+            msg = f"the sandbox has no host {url.host}"
             raise httpx.ConnectError(msg, request=request)
         if self._latency:
             await self._clock.sleep(self._latency)
-        reply, headers = self.provider.answer(request.url.host, request.url.path, dict(request.url.params))
+        ask = Ask(url.path, dict(url.params), {k.lower(): v for k, v in request.headers.items()}, 0, f"{url.scheme}://{url.host}")
+        try:
+            reply, headers = self.provider.answer(dialect, ask)
+        except Gone as gone:
+            msg = f"{url.host} does not exist any more"
+            raise httpx.ConnectError(msg, request=request) from gone
         return httpx.Response(reply.status, headers=headers, content=reply.body, request=request)

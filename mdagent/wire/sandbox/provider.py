@@ -1,24 +1,30 @@
-"""The simulated provider: a referee that counts what it is asked, and says no.
+"""The simulated providers: referees that count what they are asked, and say no.
 
-It shares no code with mdagent's own limits on purpose: when both agree that a quota held, it did.
+They share no code with mdagent's own limits on purpose: when both agree that a quota held, it did.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
-from mdagent.wire.sandbox.dialects import Reply, answer, too_many_requests
+from mdagent.wire.sandbox.dialects import Ask, dialects, sandbox_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mdagent.clock import Clock
+    from mdagent.wire.sandbox.dialects import Allowance, Dialect, Reply
 
-HOSTS = ("query1.finance.yahoo.com", "query2.finance.yahoo.com")
+RETIRED = "retired"  # a plan whose provider is not there any more: nothing answers at its address
+
+
+class Gone(Exception):
+    """Nobody answers at this address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +39,14 @@ class Seen:
 
 @dataclass(eq=False)
 class Provider:
-    """Yahoo, simulated. Each client may ask `per_minute` times in any 60 seconds and `per_hour` times in any 3600; refused
-    requests are seen and logged, but do not count against it. Safe to use from several threads."""
+    """All providers, simulated; `only` one of them behind a loopback address of its own. `allowances` takes the place of a plan's own.
+    Refused requests are seen and logged, but do not count against a quota. Safe to use from several threads."""
 
     clock: Clock
-    per_hour: int = 2000
-    per_minute: int = 120
+    only: str | None = None
+    allowances: Mapping[str, tuple[Allowance, ...]] = field(default_factory=dict)
     log: list[Seen] = field(default_factory=list)
-    _granted: dict[str, deque[float]] = field(default_factory=dict)
+    _granted: dict[tuple[str, str], deque[tuple[float, int]]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
     @property
@@ -48,33 +54,77 @@ class Provider:
         """How many requests arrived, refused ones included."""
         return len(self.log)
 
-    def answer(self, host: str, path: str, query: Mapping[str, str], client: str = "local") -> tuple[Reply, dict[str, str]]:
-        """The reply to a GET of the decoded `path`, and its headers."""
-        now = self.clock.now()
-        with self._lock:
-            allowed = self._allows(client, now.timestamp())
-        reply = answer(path, query, int(now.timestamp())) if allowed else too_many_requests()
-        with self._lock:
-            self.log.append(Seen(now, host, path, reply.status))
-            number = len(self.log)
-        return reply, _headers(reply, now, number)
+    def dialect_at(self, host: str) -> Dialect | None:
+        """Whose address that is."""
+        if self.only is not None:
+            return dialects()[self.only]
+        return next((d for d in dialects().values() if host in d.hosts), None)
 
-    def _allows(self, client: str, now: float) -> bool:
-        times = self._granted.setdefault(client, deque())
-        while times and (times[0] <= now - 3600 or times[0] > now):  # later than now: the clock was set back
-            times.popleft()
-        if len(times) >= self.per_hour or sum(t > now - 60 for t in times) >= self.per_minute:
-            return False
-        times.append(now)
-        return True
+    def answer(self, dialect: Dialect, ask: Ask, client: str = "local") -> tuple[Reply, dict[str, str]]:
+        """The reply to a GET, and its headers. Raises Gone."""
+        now = self.clock.now()
+        ask = replace(ask, now=int(now.timestamp()))
+        reply, told = self._judged(dialect, ask, client, now)
+        with self._lock:
+            self.log.append(Seen(now, ask.origin.partition("//")[2], ask.path, reply.status))
+            number = len(self.log)
+        return reply, {**_headers(reply, now, number), **told, **reply.headers}
+
+    def _judged(self, dialect: Dialect, ask: Ask, client: str, now: datetime) -> tuple[Reply, Mapping[str, str]]:
+        plan, who = next(iter(dialect.plans)), client
+        if dialect.key_in is not None:
+            who = dialect.key_in(ask)
+            known = {sandbox_key(dialect.name, name): name for name in (*dialect.plans, RETIRED)}
+            if who not in known:
+                return dialect.refuse(ask, "bad key" if who else "no key"), {}
+            plan = known[who]
+            if plan == RETIRED:
+                raise Gone(dialect.name)
+        windows = self.allowances.get(dialect.name, dialect.plans[plan])
+        ask = replace(ask, plan=plan)
+        weight = dialect.weight(ask)
+        with self._lock:
+            spent = self._spent(windows, self._past(dialect.name, who, now), weight, now)
+        if spent is not None:
+            return dialect.refuse(ask, spent), {}
+        reply = dialect.answer(ask)
+        cost = weight if reply.cost is None else reply.cost
+        with self._lock:
+            past = self._past(dialect.name, who, now)
+            past.append((now.timestamp(), cost))
+            left = windows[0].limit - _used(windows[0], past, now) if windows else 0
+        return reply, dialect.headers(cost, left)
+
+    def _past(self, name: str, who: str, now: datetime) -> deque[tuple[float, int]]:
+        past, moment = self._granted.setdefault((name, who), deque()), now.timestamp()
+        while past and (past[0][0] < moment - 32 * 86400 or past[0][0] > moment):  # later than now: the clock was set back
+            past.popleft()
+        return past
+
+    def _spent(self, windows: tuple[Allowance, ...], past: deque[tuple[float, int]], weight: int, now: datetime) -> Allowance | None:
+        return next((w for w in windows if _used(w, past, now) + (weight if w.of == "credits" else 1) > w.limit), None)
+
+
+def _used(window: Allowance, past: deque[tuple[float, int]], now: datetime) -> int:
+    if isinstance(window.per, str):
+        local = now.astimezone(ZoneInfo(window.zone)).replace(second=0, microsecond=0)
+        if window.per != "minute":
+            local = local.replace(hour=0, minute=0)
+        since = (local.replace(day=1) if window.per == "month" else local).timestamp() - 1e-6
+    else:
+        since = now.timestamp() - window.per
+    used = 0
+    for at, cost in reversed(past):
+        if at <= since:
+            break
+        used += cost if window.of == "credits" else 1
+    return used
 
 
 def _headers(reply: Reply, now: datetime, number: int) -> dict[str, str]:
     from email.utils import format_datetime
 
-    headers = {"content-type": reply.content_type, "date": format_datetime(now, usegmt=True), "server": "ATS"}
-    headers["y-rid"] = f"sandbox{number:06d}"
+    headers = {"content-type": reply.content_type, "date": format_datetime(now, usegmt=True)}
+    headers["x-request-id"] = f"sandbox{number:06d}"
     headers["x-mdagent-world"] = "sandbox"  # so that a live store refuses what comes from here
-    if reply.status == 200:
-        headers |= {"cache-control": "public, max-age=10, stale-while-revalidate=20", "age": "0"}
     return headers

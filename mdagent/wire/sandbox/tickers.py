@@ -106,6 +106,17 @@ def seed_of(*words: object) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
 
 
+def listing(symbol: str) -> Ticker | None:
+    """The listing of mdagent's own spelling (BRK.B), or None. Case does not matter."""
+    name = symbol.upper()
+    return _generated(name) if _GENERATED.match(name) else _by_symbol().get(name)
+
+
+@lru_cache(maxsize=1)
+def _by_symbol() -> dict[str, Ticker]:
+    return {t.symbol: t for t in _familiar().values()}
+
+
 def find(yahoo: str) -> Ticker | None:
     """The listing that Yahoo's spelling names (BRK-B, not BRK.B), or None. Case does not matter."""
     name = yahoo.upper()

@@ -13,6 +13,7 @@ import pytest
 
 from mdagent.clock import VirtualClock, virtual_loop
 from mdagent.wire.sandbox import SandboxTransport
+from mdagent.wire.sandbox.dialects import Allowance, Ask, dialects
 from mdagent.wire.sandbox.provider import Provider
 from mdagent.wire.sandbox.server import serve
 
@@ -302,7 +303,7 @@ def test_a_quote_without_a_crumb_is_a_401() -> None:
 
 def test_the_referee_counts_and_refuses_over_quota() -> None:
     clock = VirtualClock(SATURDAY)
-    provider = Provider(clock, per_hour=5, per_minute=3)
+    provider = Provider(clock, allowances={"yahoo": (Allowance(3, 60.0), Allowance(5, 3600.0))})
     transport = SandboxTransport(clock, provider=provider)
 
     async def statuses(n: int) -> list[int]:
@@ -324,8 +325,9 @@ def test_the_referee_counts_and_refuses_over_quota() -> None:
 
 
 def test_clients_have_quotas_of_their_own() -> None:
-    provider = Provider(VirtualClock(SATURDAY), per_minute=1)
-    told = [provider.answer("query1.finance.yahoo.com", "/", {}, client)[0].status for client in ("a", "a", "b")]
+    provider = Provider(VirtualClock(SATURDAY), only="yahoo", allowances={"yahoo": (Allowance(1, 60.0),)})
+    ask = Ask("/", {}, {}, 0, BASE)
+    told = [provider.answer(dialects()["yahoo"], ask, client)[0].status for client in ("a", "a", "b")]
     assert told == [404, 429, 404]
 
 
@@ -361,7 +363,7 @@ def test_the_server_answers_the_same_bytes_as_the_transport(capfd: pytest.Captur
             assert over_socket.headers["date"] == "Thu, 20 Feb 2025 16:35:44 GMT"
             assert int(over_socket.headers["content-length"]) == len(over_socket.content)
             json.loads(over_socket.content)
-        assert server.provider.requests == len(paths)
+        assert server.providers["yahoo"].requests == len(paths)
     assert capfd.readouterr().err == ""
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdagent.guard.outcome import ConversationFailed, FailureKind
-from mdagent.sources.body import CONFLICT, failed, read_json
-from mdagent.sources.fields import number, text
+from mdagent.sources.reading.body import CONFLICT, failed, read_json
+from mdagent.sources.reading.fields import number, text
 from tests.sources.answers import reply
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from mdagent.wire.sandbox.dialects import Refusal
+from mdagent.wire.sandbox.dialects.yahoo import Refusal
 from mdagent.wire.sandbox.intraday import EMPTY, Strip
 from mdagent.wire.sandbox.market import truth
 from mdagent.wire.sandbox.view import midnights, view

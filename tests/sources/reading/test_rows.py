@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdagent.market import BarRequest
-from mdagent.sources.columns import numbers
-from mdagent.sources.rows import Answer, Rows, assemble
+from mdagent.sources.reading.columns import numbers
+from mdagent.sources.reading.rows import Answer, Rows, assemble
 
 START = datetime(2024, 1, 2, tzinfo=UTC)
 REQUEST = BarRequest("AAPL", "1d", "2024-01-02", "2024-01-12")  # type: ignore[arg-type]

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from mdagent.wire.sandbox.dialects import Allowance, Dialect, Reply, as_json
 from mdagent.wire.sandbox.tickers import familiar, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from mdagent.wire.sandbox.dialects import Ask, Why
     from mdagent.wire.sandbox.tickers import Ticker
 
+HOSTS = ("query1.finance.yahoo.com", "query2.finance.yahoo.com")
 JSON_TYPE = "application/json;charset=utf-8"
 _CHART = "/v8/finance/chart/"
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """An answer before it is put on a wire."""
-
-    status: int
-    body: bytes
-    content_type: str = JSON_TYPE
 
 
 class Refusal(Exception):
@@ -36,24 +28,25 @@ class Refusal(Exception):
         self.description = description
 
 
-def too_many_requests() -> Reply:
+def refuse(ask: Ask, why: Why) -> Reply:
     """What Yahoo says to a client over its quota: bare text, and no hint when to come back."""
+    del ask, why
     return Reply(429, b"Too Many Requests\r\n", "text/html")
 
 
-def answer(path: str, query: Mapping[str, str], now: int) -> Reply:
-    """The reply to a GET of the decoded `path` at `now` (epoch seconds)."""
-    if path.startswith(_CHART):
-        return _chart(path.removeprefix(_CHART), query, now)
-    if path == "/v1/finance/search":
-        return _json(200, _search(query))
-    if path == "/v7/finance/quote":
+def answer(ask: Ask) -> Reply:
+    """The reply to a chart, a search or a quote."""
+    if ask.path.startswith(_CHART):
+        return _chart(ask.path.removeprefix(_CHART), ask.query, ask.now)
+    if ask.path == "/v1/finance/search":
+        return _json(200, _search(ask.query))
+    if ask.path == "/v7/finance/quote":
         return _json(401, _error("finance", "Unauthorized", "Invalid Crumb"))
     return _json(404, _error("finance", "Not Found", "HTTP 404 Not Found"))
 
 
 def _chart(symbol: str, query: Mapping[str, str], now: int) -> Reply:
-    from mdagent.wire.sandbox.chart import chart
+    from mdagent.wire.sandbox.dialects.yahoo_chart import chart
 
     ticker = find(symbol)
     if ticker is None:
@@ -69,7 +62,8 @@ def _error(root: str, code: str, description: str) -> dict[str, Any]:
 
 
 def _json(status: int, body: dict[str, Any]) -> Reply:
-    return Reply(status, json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
+    fresh = {"cache-control": "public, max-age=10, stale-while-revalidate=20", "age": "0"} if status == 200 else {}
+    return as_json(body, status, content_type=JSON_TYPE, headers={"server": "ATS"} | fresh)
 
 
 def _search(query: Mapping[str, str]) -> dict[str, Any]:
@@ -111,3 +105,6 @@ def _hit(ticker: Ticker, score: float) -> dict[str, Any]:
         "exchDisp": ticker.exchange_name,
         "isYahooFinance": True,
     }
+
+
+DIALECT = Dialect("yahoo", HOSTS, {"free": (Allowance(120, 60.0), Allowance(2000, 3600.0))}, answer, refuse)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mdagent.market import COLUMNS, Delivery, RejectedRow
-from mdagent.sources.columns import Column, row_text
+from mdagent.market import COLUMNS, BarSet, Delivery, RejectedRow
+from mdagent.sources.reading.columns import Column, row_text
 
 if TYPE_CHECKING:
-    from mdagent.market import BarRequest
+    from collections.abc import Iterable
+
+    from mdagent.market import Adjustment, BarRequest, CorporateAction, Instrument
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Rows:
     ts: np.ndarray
     table: np.ndarray
     delivery: Delivery
+    places: np.ndarray  # of each good row, its place in the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,53 @@ def assemble(answer: Answer, request: BarRequest) -> Rows:
         named=answer.named,
     )
     chosen = order[first]
-    return Rows(stamps[chosen], table[:, chosen], delivery)
+    return Rows(stamps[chosen], table[:, chosen], delivery, chosen)
+
+
+def bars_of(  # noqa: PLR0913  what a BarSet says besides its rows
+    request: BarRequest,
+    source: str,
+    answer: Answer,
+    adjustment: Adjustment,
+    *,
+    currency: str | None = None,
+    complete_until: datetime | None = None,
+    actions: tuple[CorporateAction, ...] = (),
+    instrument: Instrument | None = None,
+    vwap: np.ndarray | None = None,
+    trades: np.ndarray | None = None,
+    venue: str = "",
+    late: bool = False,
+) -> BarSet:
+    """The rows of an answer as a BarSet of the window, nothing of them lost in silence. `vwap` and `trades` stand beside the rows of
+    the answer; `actions` outside the window are left out."""
+    rows = assemble(answer, request)
+    return BarSet(
+        request.symbol,
+        request.interval,
+        source,
+        adjustment,
+        currency or None,
+        rows.ts,
+        open=rows.table[0],
+        high=rows.table[1],
+        low=rows.table[2],
+        close=rows.table[3],
+        volume=rows.table[4],
+        vwap=None if vwap is None else vwap[rows.places],
+        trades=None if trades is None else trades[rows.places],
+        complete_until=complete_until,
+        actions=within(actions, request.start, request.end),
+        instrument=instrument,
+        delivery=rows.delivery._replace(late=late),
+        venue=venue,
+    )
+
+
+def within(actions: Iterable[CorporateAction], start: datetime, end: datetime) -> tuple[CorporateAction, ...]:
+    """The actions with `start <= date < end`, in order."""
+    inside = (a for a in actions if start <= datetime(a.date.year, a.date.month, a.date.day, tzinfo=UTC) < end)
+    return tuple(sorted(inside, key=lambda a: (a.date, a.kind)))
 
 
 def _us(instant: datetime) -> np.datetime64:

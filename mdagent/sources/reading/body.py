@@ -1,6 +1,7 @@
 """Strict reading of a provider's JSON: what Python's parser forgives is told here.
 
-The body is parsed once, where it is understood; the wire bounds its size and time.
+The body is parsed once, where it is understood; the wire bounds its size and time. Keys given twice are looked for by counting:
+a good answer costs what `json.loads` costs, and only one whose count is off is read again, object by object.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def read_json(reply: httpx.Response) -> Any:  # noqa: ANN401  JSON is whatever i
         msg = "an HTML page came instead of data"
         raise failed(FailureKind.MALFORMED, msg, reply.status_code)
     try:
-        return json.loads(raw.decode("utf-8"), object_pairs_hook=_object)
+        text = raw.decode("utf-8")
+        made = json.loads(text)
+        return made if _keys_are_distinct(made, raw) else json.loads(text, object_pairs_hook=_object)
     except RecursionError:
         msg = "the answer is nested too deeply"
     except UnicodeDecodeError as error:
@@ -51,6 +54,33 @@ def read_json(reply: httpx.Response) -> Any:  # noqa: ANN401  JSON is whatever i
     except ValueError:
         msg = "the answer holds a number of thousands of digits"
     raise failed(FailureKind.MALFORMED, msg, reply.status_code)
+
+
+_SPACED = (b" :", b"\t:", b"\n:", b"\r:")
+
+
+def _keys_are_distinct(made: object, raw: bytes) -> bool:
+    """Is no key given twice in one object, for certain? Each key ends in `":` where no blank stands before a colon; a key that was
+    given twice is counted there twice, and among the objects made of them once."""
+    return not any(gap in raw for gap in _SPACED) and raw.count(b'":') == _keys(made, _DEEPEST)
+
+
+_DEEPEST = 5  # objects further down are not counted, so that they are read with care
+_NESTED = (dict, list)
+
+
+def _keys(made: Any, deeper: int) -> int:  # noqa: ANN401  JSON is whatever it is
+    """The keys of an object or list and of what is in it."""
+    if not deeper:
+        return 0
+    if isinstance(made, dict):
+        return len(made) + sum(_keys(value, deeper - 1) for value in made.values() if isinstance(value, _NESTED))
+    if not isinstance(made, list) or not made or not isinstance(made[0], _NESTED):
+        return 0  # a list of numbers; should an object hide behind them, the count will be off
+    first: Any = made[0]
+    if set(map(type, made)) == {dict} and not any(isinstance(value, _NESTED) for value in first.values()):
+        return sum(map(len, made))  # rows; the same holds for what hides in a later one
+    return sum(_keys(item, deeper - 1) for item in made if isinstance(item, _NESTED))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdagent.guard.outcome import ConversationFailed, FailureKind
-from mdagent.sources.body import CONFLICT
-from mdagent.sources.columns import numbers, row_text
+from mdagent.sources.reading.body import CONFLICT
+from mdagent.sources.reading.columns import numbers, row_text
 
 
 def test_numbers_come_as_float64() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mdagent.market import BarRequest, Interval
 from mdagent.sessions import period_of as period_by_sessions
-from mdagent.sources.windows import first_period, last_instant, period_of, windows
+from mdagent.sources.reading.windows import first_period, last_instant, period_of, windows
 
 
 def ask(interval: str, start: str, end: str = "2024-12-31") -> BarRequest:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from mdagent.guard.outcome import FailureKind
-from mdagent.sources.body import failed
+from mdagent.sources.reading.body import failed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,0 +1,1 @@
+"""What every translation reads with: strict JSON, columns of numbers, stamps, the rows of a window."""
