@@ -224,6 +224,7 @@ class Delivery(NamedTuple):
     outside: tuple[datetime, ...] = ()  # stamps of rows beyond the window asked for
     snapshot: bool = False  # a live last row, off the grid, was left out
     late: bool = False  # the provider says that these prices are delayed
+    extended: bool = False  # intraday rows before and after the regular session come along
     unsorted: bool = False
     named: bool = True  # the body names the symbol it answers for
 

@@ -140,6 +140,9 @@ class Source(Protocol):
     def delay(self) -> timedelta:
         """How late after its period a bar may still change."""
 
+    def cut(self, request: BarRequest) -> list[BarRequest]:
+        """The request in the pieces that one answer can hold."""
+
     def bars(self, request: BarRequest) -> Conversation[BarSet]:
         """Bars of the window, in the basis asked for where the provider delivers it; the label tells what came."""
 
@@ -178,6 +181,12 @@ class Adapter:
     def delay(self) -> timedelta:
         """How late after its period a bar may still change: a plan that tells late cannot tell sooner that it is final."""
         return self.spec.delay + self.plan.delay
+
+    def cut(self, request: BarRequest) -> list[BarRequest]:
+        """The request in the pieces that one answer can hold, the same pieces for the same request."""
+        from mdagent.sources.reading.windows import windows
+
+        return windows(request, self.spec.intervals[request.interval].per_request)
 
     def get(self, path: str, params: Mapping[str, str] | None = None, *, cost: int = 1) -> httpx.Request:
         """A GET with the key, of a path that is percent-encoded already; `path` may also be a whole address on one of our hosts."""

@@ -18,7 +18,7 @@ from mdagent.market import Adjustment, BarRequest, BarSet, Interval, Listing, Qu
 from mdagent.sources.base import Adapter, Depth, Plan, Quota, SourceSpec
 from mdagent.sources.reading.body import failed, read_json
 from mdagent.sources.reading.fields import number, text
-from mdagent.sources.reading.windows import first_period, last_instant, windows
+from mdagent.sources.reading.windows import first_period, last_instant
 from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Source(Adapter):
         from mdagent.sources.yahoo_chart import read_chart
 
         parts = []
-        asked = windows(request, SPEC.intervals[request.interval].per_request)
+        asked = self.cut(request)
         for part in asked:
             try:
                 reply = yield self._chart(part)

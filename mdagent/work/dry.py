@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mdagent.guard.outcome import Failure, FailureKind
-from mdagent.sources.reading.windows import windows
 from mdagent.work.report import Considered, Line
 from mdagent.work.spans import BEGINNING, gaps, open_stretches, within_depth
 
@@ -32,15 +31,14 @@ def dry_line(
             failure=Failure(FailureKind.BAD_REQUEST, f"no source can serve {request.symbol}: {words}"),
             considered=wish.considered,
         )
-    spec = wish.sources[0].spec
+    source, spec = wish.sources[0], wish.sources[0].spec
     spans, bars = [], 0
     if store.exists() and not wish.refresh:
         with store.reading() as reader:
             spans, bars = reader.coverage(request, spec.name), reader.standing(request, spec.name).bars
     stretches = gaps(request, open_stretches(request, spans, now), sessions(request), now)
     due, notes = within_depth(stretches, request.interval, spec, now if bounded_depth else None)
-    longest = spec.intervals[request.interval].per_request
-    asked = sum(len(windows(w, longest)) for w in due)
+    asked = sum(len(source.cut(w)) for w in due)
     told = tuple(f"would ask {spec.name} for {w.start:%Y-%m-%d %H:%M} to {w.end:%Y-%m-%d %H:%M}" for w in due)
     considered = (*wish.considered, Considered(spec.name, chosen=True, reasons=told or notes or ("the store has it",)))
     cut = bool(notes) and request.start > BEGINNING

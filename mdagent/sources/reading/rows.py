@@ -85,16 +85,18 @@ def bars_of(  # noqa: PLR0913  what a BarSet says besides its rows
     trades: np.ndarray | None = None,
     venue: str = "",
     late: bool = False,
+    extended: bool = False,
 ) -> BarSet:
     """The rows of an answer as a BarSet of the window, nothing of them lost in silence. `vwap` and `trades` stand beside the rows of
-    the answer; `actions` outside the window are left out."""
+    the answer; `actions` outside the window are left out. Without a `currency` told it is that of the listing's exchange, where that
+    has only one. `late`: the provider says its prices are delayed; `extended`: rows outside regular hours come along."""
     rows = assemble(answer, request)
     return BarSet(
         request.symbol,
         request.interval,
         source,
         adjustment,
-        currency or None,
+        currency or request.symbol.currency,
         rows.ts,
         open=rows.table[0],
         high=rows.table[1],
@@ -106,7 +108,7 @@ def bars_of(  # noqa: PLR0913  what a BarSet says besides its rows
         complete_until=complete_until,
         actions=within(actions, request.start, request.end),
         instrument=instrument,
-        delivery=rows.delivery._replace(late=late),
+        delivery=rows.delivery._replace(late=late, extended=extended),
         venue=venue,
     )
 
