@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from mdagent.errors import MdagentError, UsageError
 from mdagent.market import BarRequest, BarSet, Symbol
@@ -27,13 +26,17 @@ if TYPE_CHECKING:
     from mdagent.guard.backoff import Dice
     from mdagent.guard.limits import Window
     from mdagent.guard.outcome import Failure
-    from mdagent.market import Listing, Quote
-    from mdagent.sources.base import Conversation, Source
+    from mdagent.market import Listing, MarketStatus, Quote
+    from mdagent.sources.base import Source
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
+    from mdagent.work.ask import Ask, Events
     from mdagent.work.fetch import Tools
+    from mdagent.work.fit import Wish
     from mdagent.work.gate import Gate, Policy
+    from mdagent.work.probe import Probed
 
+T = TypeVar("T")
 _PATIENCE = 120.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
 _TOGETHER = 8  # requests of users under way at once; each source has its own, smaller bound
 
@@ -134,32 +137,52 @@ class Agent:
         if missing:
             fetched = self._run(self._fetch_all(missing, names, refresh=refresh))
             lines |= dict(zip(missing, fetched, strict=True))
-            rows = self._read([lines[r] for r in requests], names)
+            found, rows = self._read([lines[r] for r in requests], names)
+            lines = dict(zip(requests, found, strict=True))
         ms = 1000 * (self.clock.monotonic() - began)
         return Served(rows, Report(tuple(lines[r] for r in requests), self._run_name(), ms))
 
     def plan(self, requests: Sequence[BarRequest], *, source: str = "auto", refresh: bool = False) -> Report:
         """What `fetch` would do: each line's `requests` are those it would send. Sends and writes nothing but calendars."""
         from mdagent.work.dry import dry_line
-        from mdagent.work.fit import wish_for
 
-        sources = self._able(self._names(source))
-        now, bounded = self.clock.now(), self.settings.world != "replay"
-        wishes = [wish_for(r, sources, refresh=refresh) for r in map(self._clamped, requests)]
+        now, bounded, names = self.clock.now(), self.settings.world != "replay", self._names(source)
+        wishes = [self._wish(r, names, refresh=refresh) for r in map(self._clamped, requests)]
         lines = [dry_line(w, self.store, self._sessions, now, bounded_depth=bounded) for w in wishes]
         return Report(tuple(dict.fromkeys(lines)), self._run_name(), 0.0)
 
     def quote(self, symbols: Sequence[Symbol], *, source: str = "auto") -> list[Quote | Failure]:
-        """A Quote, or the Failure, for each symbol."""
-        sources = self._able(self._names(source))
-        answers: list[Quote | Failure] = self._run(self._ask_all("quote", sources, [(str(s), _quote_of(s)) for s in symbols]))
-        return answers
+        """A Quote, or the Failure, for each symbol. This and the next three raise Unusable when no source can be asked at all."""
+        from mdagent.work.ask import quote_of
+
+        return self._ask("quote", source, [quote_of(s) for s in symbols])
 
     def search(self, words: str, *, source: str = "auto") -> list[Listing] | Failure:
         """Listings that fit the words, or the Failure."""
-        sources = [s for s in self._able(self._names(source)) if "search" in s.spec.offers]
-        answers: list[list[Listing] | Failure] = self._run(self._ask_all("search", sources, [(words, lambda at: at.search(words))]))
-        return answers[0]
+        from mdagent.work.ask import search_for
+
+        return self._ask("search", source, [search_for(words)])[0]
+
+    def market(self, *, source: str = "auto") -> list[MarketStatus] | Failure:
+        """Which markets are open now, as the first source tells that can, or the Failure."""
+        from mdagent.work.ask import markets
+
+        return self._ask("market", source, [markets()])[0]
+
+    def actions(self, symbols: Sequence[Symbol], start: datetime, end: datetime, *, source: str = "auto") -> list[Events | Failure]:
+        """Splits and dividends with `start <= date < end`, or the Failure, for each symbol. Nothing is stored."""
+        from mdagent.work.ask import actions_of
+
+        return self._ask("actions", source, [actions_of(s, start, end) for s in symbols])
+
+    def probe(self, names: Sequence[str] = ()) -> list[Probed]:
+        """What the cheapest request shows of each source; of every one that can be asked when none is named."""
+        from mdagent.work.probe import probe_all
+
+        told, wanted = self.settings, dict.fromkeys(n for name in names or ("auto",) for n in self._names(name))
+        sources = [self.source(n) for n in wanted]
+        found: list[Probed] = self._run(probe_all(self._gate, sources, told.fetch.deadline, told.world, named=bool(names)))
+        return found
 
     def sources(self) -> list[tuple[Source, SourceSettings]]:
         """Every known source with its settings."""
@@ -222,9 +245,7 @@ class Agent:
             plan = told.plan or (spec.plans[-1].name if world == "sandbox" else None)
             key = told.api_key.reveal() if told.api_key else None
             if key is None and spec.needs_key and world == "sandbox":
-                from mdagent.wire.sandbox.dialects import sandbox_key
-
-                key = sandbox_key(name, spec.plan(plan).name)
+                key = f"sandbox-{name}-{spec.plan(plan).name}"
             elif key is None and world == "replay":
                 key = "replay"
             self._sources[name] = load(name, api_key=key, base_url=told.base_url, user_agent=told.user_agent, plan=plan)
@@ -257,21 +278,28 @@ class Agent:
     def _from_store(self, requests: Sequence[BarRequest], names: Sequence[str]) -> tuple[dict[BarRequest, Line], list[tuple[object, ...]]]:
         """Lines of the requests that the store serves by itself; and the rows, when it serves them all."""
         from mdagent.work.calendar import read_sessions
-        from mdagent.work.standing import cached
+        from mdagent.work.standing import cached, whole_series
 
         now = self.clock.now()
         with self.store.reading() as reader:
             found = {r: line for r in requests if (line := cached(reader, r, names, read_sessions, now))}
             if len(found) < len(requests):
                 return found, []
-            return found, reader.bars([line.request for line in found.values() if line.failure is None], names)
+            lines, rows = whole_series(reader, [found[r] for r in requests], names)
+            return dict(zip(requests, lines, strict=True)), rows
 
-    def _read(self, lines: Sequence[Line], names: Sequence[str]) -> list[tuple[object, ...]]:
-        wanted = [line.request for line in lines if line.bars]
-        if not wanted:
-            return []
+    def _read(self, lines: Sequence[Line], names: Sequence[str]) -> tuple[list[Line], list[tuple[object, ...]]]:
+        from mdagent.work.standing import whole_series
+
+        if not any(line.bars for line in lines):
+            return list(lines), []
         with self.store.reading() as reader:
-            return reader.bars(wanted, names)
+            return whole_series(reader, lines, names)
+
+    def _wish(self, request: BarRequest, names: Sequence[str], *, refresh: bool) -> Wish:
+        from mdagent.work.fit import wish_for
+
+        return wish_for(request, self._able(names), refresh=refresh, world=self.settings.world, today=self.clock.now().date())
 
     async def _fetch_all(self, requests: Sequence[BarRequest], names: Sequence[str], *, refresh: bool) -> list[Line]:
         import asyncio
@@ -280,14 +308,13 @@ class Agent:
 
         async def one(request: BarRequest, gate: Gate) -> Line:
             from mdagent.work.fetch import fetch
-            from mdagent.work.fit import wish_for
 
             nonlocal done
             async with places:
                 await self.clock.sleep(0)  # lets a Ctrl-C in, even where no answer has to be waited for
                 self._adopt()
                 tools = self._tools(gate, patience=_PATIENCE if many else 0.0)
-                line = await fetch(wish_for(request, self._able(names), refresh=refresh), tools)
+                line = await fetch(self._wish(request, names, refresh=refresh), tools)
             done += 1
             if many:
                 self.progress(done, len(requests), f"{request.symbol}: {line.brief}")
@@ -314,24 +341,12 @@ class Agent:
 
         return watch(self.watched, self._note_edit)
 
-    async def _ask_all(
-        self, endpoint: str, sources: Sequence[Source], asks: Sequence[tuple[str, Callable[[Source], Conversation[Any]]]]
-    ) -> list[Any]:
-        """The first good answer to each ask, else the last failure."""
-        from mdagent.guard.outcome import Failure, FailureKind
-        from mdagent.work.gate import Call
+    def _ask(self, endpoint: str, source: str, asks: Sequence[Ask[T]]) -> list[T | Failure]:
+        from mdagent.work.ask import able, ask_all
 
-        answers: list[Any] = []
-        async with self._gate() as gate:
-            for subject, ask in asks:
-                answer: Any = Failure(FailureKind.BAD_REQUEST, "no source is enabled that offers this")
-                for source in sources:
-                    call = Call(endpoint, subject, self.clock.monotonic() + self.settings.fetch.deadline)
-                    result: Any = await gate.converse(source, partial(ask, source), call)
-                    answer = result.failure or result.value
-                    if result.failure is None:
-                        break
-                answers.append(answer)
+        told, today = self.settings, self.clock.now().date()
+        sources = able(endpoint, [self.source(n) for n in self._names(source)], named=source != "auto", world=told.world, today=today)
+        answers: list[T | Failure] = self._run(ask_all(self._gate, endpoint, sources, asks, told.fetch.deadline))
         return answers
 
     def _sessions(self, request: BarRequest) -> Any:  # noqa: ANN401  sessions or None
@@ -381,7 +396,3 @@ class Agent:
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     told = group.exceptions[0]
     return _first(told) if isinstance(told, BaseExceptionGroup) else told
-
-
-def _quote_of(symbol: Symbol) -> Callable[[Source], Conversation[Quote]]:
-    return lambda source: source.quote(symbol)

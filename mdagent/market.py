@@ -224,6 +224,7 @@ class Delivery(NamedTuple):
     outside: tuple[datetime, ...] = ()  # stamps of rows beyond the window asked for
     snapshot: bool = False  # a live last row, off the grid, was left out
     late: bool = False  # the provider says that these prices are delayed
+    events: bool = False  # the answer tells every split and payment of its window
     extended: bool = False  # intraday rows before and after the regular session come along
     unsorted: bool = False
     named: bool = True  # the body names the symbol it answers for
@@ -239,8 +240,9 @@ class BarSet:
 
     `ts` is datetime64[us], UTC: the bar's open; daily and longer bars carry the session date (Monday, the 1st) at 00:00.
     Prices are float64 in `currency` (minor units stay minor: GBp), volume float64 in units of `lot` shares, with NaN where not
-    given; `venue` names the one market that it was traded on where it is not the whole market's. `adjustment` is the basis
-    delivered, as of `fetched_at`. A bar at or after `complete_until` is provisional: its period had not ended.
+    given; `venue` names the one market that it was traded on where it is not the whole market's, `raw_volume` says that it
+    counts the shares of its day although the prices are adjusted. `adjustment` is the basis delivered, as of `fetched_at`. A bar
+    at or after `complete_until` is provisional: its period had not ended.
     """
 
     symbol: Symbol
@@ -263,6 +265,7 @@ class BarSet:
     delivery: Delivery = _NOTHING_BESIDES
     lot: float = 1.0
     venue: str = ""
+    raw_volume: bool = False
 
     def __post_init__(self) -> None:
         import numpy as np
@@ -305,6 +308,9 @@ class BarSet:
         ts = np.concatenate([p.ts for p in parts])
         _, first = np.unique(ts, return_index=True)  # np.unique sorts, and names the first of equals
         columns: dict[str, Any] = {n: np.concatenate([getattr(p, n) for p in parts])[first] for n in COLUMNS}
+        for name in ("vwap", "trades"):
+            told = [getattr(p, name) for p in parts]
+            columns[name] = None if any(c is None for c in told) else np.concatenate(told)[first]
         ends = [p.complete_until for p in parts if p.complete_until is not None]
         return replace(
             parts[-1],

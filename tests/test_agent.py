@@ -15,6 +15,7 @@ from mdagent.errors import ConfigError, MdagentError, StoreBusy, StoreDamaged, U
 from mdagent.guard.limits import Window
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import BarRequest, Interval, Quote, Symbol
+from mdagent.sources import NAMES
 from mdagent.store.ledger import open_ledger
 from mdagent.store.lock import locked
 
@@ -133,6 +134,10 @@ def test_a_disabled_source_is_not_chosen_and_cannot_be_named(tmp_path: Path) -> 
         with pytest.raises(UsageError, match="the source yahoo is disabled"):
             agent.fetch([ask()], source="yahoo")
         (line,) = agent.fetch([ask()]).report.lines
+        assert line.source not in (None, "yahoo")
+    off = {f"MDAGENT_SOURCES__{name.upper()}__ENABLED": "false" for name in NAMES}
+    with agent_in(tmp_path / "nobody", None, **off) as agent:
+        (line,) = agent.fetch([ask()]).report.lines
         assert line.failure is not None
         assert "no source is enabled" in line.failure.detail
 
@@ -157,7 +162,7 @@ def test_a_quota_is_shared_with_every_other_agent_of_this_home(tmp_path: Path) -
     with agent_in(tmp_path, MDAGENT_SOURCES__YAHOO__LIMITS=limits) as one, agent_in(tmp_path, MDAGENT_SOURCES__YAHOO__LIMITS=limits) as two:
         assert one.fetch([ask("AAPL"), ask("MSFT")]).report.requests == 2
         assert two.fetch([ask("NVDA")]).report.requests == 1
-        (line,) = two.fetch([ask("IBM")]).report.lines
+        (line,) = two.fetch([ask("IBM")], source="yahoo").report.lines
     assert line.failure is not None
     assert line.failure.kind is FailureKind.THROTTLED
     assert "free again at 2024-02-05 23:01:12Z" in line.failure.detail
@@ -265,7 +270,9 @@ def test_settings_are_adopted_between_two_requests_of_one_fetch(renewed: tuple[A
     agent, said, files = renewed
     files["now"] = settings(tmp_path, MDAGENT_SOURCES__YAHOO__LIMITS="[{limit: 1, per: 1h}]")
     agent.progress = lambda done, *_: published(tmp_path) if done == 1 else None
-    report = agent.fetch([ask(s) for s in ("AAPL", "MSFT", "NVDA", "IBM", "GE", "KO", "PEP", "XOM", "JNJ", "WMT", "DIS", "CAT")]).report
+    report = agent.fetch(
+        [ask(s) for s in ("AAPL", "MSFT", "NVDA", "IBM", "GE", "KO", "PEP", "XOM", "JNJ", "WMT", "DIS", "CAT")], source="yahoo"
+    ).report
     assert "adopted the settings of epoch 1" in said
     kinds = [line.failure.kind if line.failure else None for line in report.lines]
     assert kinds[0] is None

@@ -25,7 +25,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("data", "your own SELECT over the store, read-only"),
     "quote": ("market", "the latest price"),
     "search": ("market", "symbols that fit a name"),
-    "sources": ("sources", "the providers: list, status"),
+    "actions": ("market", "splits and dividends, as a source tells them"),
+    "market": ("market", "which markets are open now"),
+    "sources": ("sources", "the providers: list, status, probe"),
     "config": ("config", "the settings: init, show, check, path, diff, reload"),
     "sandbox": ("sandbox", "the simulated market as a local HTTP server"),
     "doctor": ("doctor", "is everything in order? clock, store, ledger, keys, disk"),
@@ -79,9 +81,9 @@ class Lazy(TyperGroup):
 
         module = COMMANDS[cmd_name][0]
         group = import_module(f"mdagent.cli.{module}").app
-        if module == cmd_name:
+        info = next((c for c in group.registered_commands if c.callback.__name__ == cmd_name), None)  # its neighbours are not built
+        if info is None:
             return typer.main.get_command(group)
-        info = next(c for c in group.registered_commands if c.callback.__name__ == cmd_name)  # its neighbours are not built
         return typer.main.get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=None)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  typer's context and command

@@ -26,6 +26,7 @@ from mdagent.config import (
     template,
 )
 from mdagent.errors import ConfigError
+from mdagent.sources import spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -148,6 +149,8 @@ def check(
     """
     prompt = _prompt(context)
     loaded = _load(prompt, prompt.flags if file is None else prompt.flags._replace(config=file))
+    for name, told in loaded.settings.sources.items():
+        spec_of(name).plan(told.plan)
     for path in loaded.files:
         prompt.out.write(f"valid  {path}\n")
     if not loaded.files:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdagent.cli.exits import of_report
+from mdagent.cli.exits import ExitCode, of_report
 from mdagent.cli.page import Page
 from mdagent.cli.render import COLUMNS, choose_format, new_file, refuse_place, shown, write_parquet, write_rows
 from mdagent.cli.talk import as_json, explain, tell
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mdagent.cli.terminal import Terminal
+    from mdagent.market import BarRequest
+    from mdagent.store.read import Reader
     from mdagent.work.report import Report
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
@@ -31,7 +33,8 @@ _SPANS = "back from the end: 5d, 2wk, 6mo, 1y, ytd, max; default "
 Period = Annotated[str | None, typer.Option(metavar="SPAN", help=_SPANS + "1y, for intraday bars less")]
 StoredPeriod = Annotated[str | None, typer.Option("--period", metavar="SPAN", help=_SPANS + "max")]
 SourceWord = Annotated[str, typer.Option(metavar="NAME", help="auto, or the name of one source")]
-Adjust = Annotated[str, typer.Option(metavar="BASIS", help="of the prices: splits, all (dividends too), raw (as traded; Yahoo has none)")]
+Adjust = Annotated[str, typer.Option(metavar="BASIS", help="of the prices: splits, all (dividends too) or raw (as traded)")]
+AsOf = Annotated[str | None, typer.Option("--as-of", metavar="DATE", help="what was stored then, before later revisions and splits")]
 _FORMATS = "table, csv, json, ndjson or parquet; default table on a terminal, else csv"
 Format = Annotated[str | None, typer.Option("--format", "-f", metavar="NAME", help=_FORMATS)]
 AsJson = Annotated[bool, typer.Option("--json", help="same as --format json")]
@@ -148,17 +151,19 @@ def export(
     period: StoredPeriod = None,
     source: SourceWord = "auto",
     adjust: Adjust = "splits",
+    as_of: AsOf = None,
     form: Format = None,
     as_json_: AsJson = False,
     as_csv: AsCsv = False,
     output: Output = None,
     force: Force = False,
 ) -> None:
-    """Stored bars as they are, without asking anybody.
+    """Stored bars on one basis, without asking anybody.
 
     \b
     Examples:
       mdagent export AAPL --csv
+      mdagent export AAPL --adjust all --as-of 2024-06-01
       mdagent export -o everything.parquet               all daily bars stored
     """
     terminal: Terminal = ctx.obj
@@ -170,12 +175,30 @@ def export(
             words = symbols or reader.symbols()
             named = read_symbols(words, terminal.cwd) if words else []
             requests = read_requests(named, interval, (start, end, period or (None if start else "max")), adjust, terminal)
-            rows = reader.bars(requests, () if source == "auto" else (source,))
+            rows, left = _stored(reader, requests, () if source == "auto" else (source,), as_of)
+    for told in left:
+        terminal.say(told)
     write(COLUMNS, list(shown(rows)), terminal, form=chosen, output=output, force=force)
-    if not rows:
-        from mdagent.cli.exits import ExitCode
-
+    if not rows and left:
+        terminal.fail(f"no stored bars can be brought to {adjust} prices", "fetch it once more: mdagent fetch SYMBOL", ExitCode.NO_SOURCE)
+    elif not rows:
         terminal.fail("the store has no such bars", "fetch them first: mdagent fetch SYMBOL", ExitCode.NO_DATA)
+
+
+def _stored(
+    reader: Reader, requests: Sequence[BarRequest], sources: tuple[str, ...], as_of: str | None
+) -> tuple[list[tuple[Any, ...]], list[str]]:
+    """The rows of all requests, and a word on each source that is left out."""
+    from mdagent.market import parse_instant
+
+    then = parse_instant(as_of) if as_of else None
+    rows: list[tuple[Any, ...]] = []
+    left = []
+    for request in requests:
+        joint = reader.joint(request, sources, then)
+        rows += reader.rows(request, joint, then)
+        left += [f"{request.symbol}: {one.source} is left out: {one.why}" for one in joint.left]
+    return rows, left
 
 
 def _need_store(path: Path) -> None:

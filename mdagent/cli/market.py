@@ -1,21 +1,22 @@
-"""quote, search: what a source says now, nothing stored."""
+"""quote, search, actions, market: what a source says now, nothing stored."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdagent.cli.data import AsCsv, AsJson, Force, Format, Output, SourceWord, Symbols, check_place, write
+from mdagent.cli.data import AsCsv, AsJson, End, Force, Format, Output, SourceWord, Symbols, check_place, write
 from mdagent.cli.exits import ExitCode, of_failure
 from mdagent.cli.page import Page
 from mdagent.cli.render import choose_format
-from mdagent.cli.words import read_symbols
+from mdagent.cli.words import read_symbols, read_window
 from mdagent.errors import UsageError
 from mdagent.guard.outcome import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from mdagent.cli.terminal import Terminal
     from mdagent.market import Quote
@@ -24,6 +25,8 @@ app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_com
 
 QUOTE = ("symbol", "last", "bid", "ask", "as_of", "currency", "previous_close", "day_high", "day_low", "volume", "source")
 LISTING = ("symbol", "name", "exchange", "kind", "source")
+ACTION = ("symbol", "kind", "date", "value", "adjusted", "currency", "source")
+STATUS = ("market", "state", "session", "as_of", "source")
 
 
 @app.command(cls=Page)
@@ -86,22 +89,94 @@ def search(
     if isinstance(answer, Failure):
         _tell_failures([text], [answer], terminal)
         return
-    write(
-        LISTING,
-        [(x.symbol.ticker, x.name, x.exchange, x.kind, x.source) for x in answer],
-        terminal,
-        form=chosen,
-        output=output,
-        force=force,
-    )
+    rows: list[tuple[Any, ...]] = [(x.symbol.ticker, x.name, x.exchange, x.kind, x.source) for x in answer]
+    write(LISTING, rows, terminal, form=chosen, output=output, force=force)
     if not answer:
         terminal.fail(f"nothing fits {text!a}", "try another word of the name", ExitCode.NO_DATA)
 
 
+@app.command(cls=Page)
+def actions(
+    ctx: typer.Context,
+    symbols: Symbols,
+    *,
+    start: Annotated[str | None, typer.Option(metavar="DATE", help="first ex-date, such as 2024-01-02; default a year back")] = None,
+    end: End = None,
+    source: SourceWord = "auto",
+    form: Format = None,
+    as_json_: AsJson = False,
+    as_csv: AsCsv = False,
+    output: Output = None,
+    force: Force = False,
+) -> None:
+    """Splits and dividends of one or more symbols by ex-date, as a source tells them. Nothing is stored.
+
+    A split's value is new shares for an old one. A dividend is an amount a share; adjusted: already divided by the splits after it.
+
+    \b
+    Examples:
+      mdagent actions AAPL --start 2020-01-01
+      mdagent actions AAPL MSFT --csv
+    """
+    terminal: Terminal = ctx.obj
+    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
+    check_place(chosen, output, terminal, force=force)
+    wanted = read_symbols(symbols, terminal.cwd)
+    from mdagent.market import Interval
+
+    since, until = read_window(Interval.D1, start, end, None, terminal)
+    with terminal.agent() as agent:
+        answers = agent.actions(wanted, since, until, source=source)
+    rows: list[tuple[Any, ...]] = [
+        (str(symbol), a.kind, f"{a.date}", a.value, a.adjusted, a.currency, told.source)
+        for symbol, told in zip(wanted, answers, strict=True)
+        if not isinstance(told, Failure)
+        for a in sorted(told.actions, key=lambda a: (a.date, a.kind))
+    ]
+    write(ACTION, rows, terminal, form=chosen, output=output, force=force)
+    for symbol, told in zip(wanted, answers, strict=True):
+        if not isinstance(told, Failure) and not told.actions:
+            terminal.say(f"{symbol}: no split or dividend from {since:%Y-%m-%d} to {until:%Y-%m-%d}, says {told.source}")
+    _tell_failures([str(s) for s in wanted], answers, terminal)
+
+
+@app.command(cls=Page)
+def market(
+    ctx: typer.Context,
+    *,
+    source: SourceWord = "auto",
+    form: Format = None,
+    as_json_: AsJson = False,
+    as_csv: AsCsv = False,
+    output: Output = None,
+    force: Force = False,
+) -> None:
+    """Which markets are open now, as the first source tells that can. Nothing is stored.
+
+    \b
+    Examples:
+      mdagent market
+      mdagent market --source yahoo --json
+    """
+    terminal: Terminal = ctx.obj
+    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
+    check_place(chosen, output, terminal, force=force)
+    with terminal.agent() as agent:
+        answer = agent.market(source=source)
+    if isinstance(answer, Failure):
+        _tell_failures(["markets"], [answer], terminal)
+        return
+    rows: list[tuple[Any, ...]] = [(m.market, "open" if m.is_open else "closed", m.session, _moment(m.as_of), m.source) for m in answer]
+    write(STATUS, rows, terminal, form=chosen, output=output, force=force)
+
+
+def _moment(instant: datetime | None) -> datetime | None:
+    return instant.replace(tzinfo=None) if instant else None  # as the writers of rows want it: UTC, without saying so
+
+
 def _row(told: Quote) -> tuple[object, ...]:
-    as_of = told.as_of.replace(tzinfo=None) if told.as_of else None
     prices = (told.previous_close, told.day_high, told.day_low, told.volume)
-    return told.symbol.ticker, told.last, told.bid, told.ask, as_of, told.currency, *prices, told.source
+    return told.symbol.ticker, told.last, told.bid, told.ask, _moment(told.as_of), told.currency, *prices, told.source
 
 
 def _tell_failures(subjects: Sequence[str], answers: Sequence[object], terminal: Terminal) -> None:

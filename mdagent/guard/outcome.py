@@ -179,7 +179,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One HTTP exchange, or one that was refused before it was sent. `ms` is wall time of the exchange."""
+    """One HTTP exchange, or one that was refused before it was sent. `ms` is wall time of the exchange; `headers` are those of the
+    answer that tell its time and what is left of a quota, names in lower case, free of secrets."""
 
     source: str
     endpoint: str
@@ -191,6 +192,7 @@ class Attempt:
     failure: Failure | None
     sent: bool = True
     token: int | None = None  # its row in the ledger
+    headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def ok(self) -> bool:

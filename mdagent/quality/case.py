@@ -30,6 +30,7 @@ class Case:
     delay: timedelta
     bad: np.ndarray
     lost: frozenset[datetime] = frozenset()
+    aside: int = 0  # rows outside regular hours, no longer among the bars
 
     @cached_property
     def prices(self) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 from mdagent.market import COLUMNS, RejectedRow
 from mdagent.quality.attendance import gaps, non_session, staleness
 from mdagent.quality.case import Case, Outcome, as_stamps, instants
+from mdagent.quality.delivery import delayed, hours, set_aside, venue
 from mdagent.quality.finding import Severity, SkippedCheck, Verdict
 from mdagent.sessions import period_of
 
@@ -200,7 +201,10 @@ ROW_CHECKS: dict[str, Callable[[Case], Outcome]] = {
 }
 SET_CHECKS: dict[str, Callable[[Case], Outcome]] = {
     "window": window,
+    "hours": hours,
     "identity": identity,
+    "delayed": delayed,
+    "venue": venue,
     "scale": scale,
     "gaps": gaps,
     "staleness": staleness,
@@ -218,7 +222,8 @@ def judge(bars: BarSet, request: BarRequest, sessions: Sequence[Session] | None,
     `sessions` are in order and reach at least a week beyond the window on both sides; None means that the calendar is unknown.
     `delay` is the source's (SourceSpec.delay). No row is lost: what `bars.delivery` and `bars` hold is kept, in quarantine, or counted.
     """
-    case = Case(bars, request, sessions, now, delay, np.zeros(len(bars), dtype=bool))
+    case = set_aside(Case(bars, request, sessions, now, delay, np.zeros(len(bars), dtype=bool)))
+    bars = case.bars
     outcomes: dict[str, Outcome] = {}
     condemned: list[_Condemned] = []
     for name, check in ROW_CHECKS.items():

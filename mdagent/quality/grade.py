@@ -50,6 +50,7 @@ _RULES = {
     "gaps": _Rule("completeness", 100.0, "fetch the missing bars from another source, or run it again later"),
     "staleness": _Rule("timeliness", 100.0, "run it again later, or use another source"),
     "identity": _Rule("accuracy", 88.0, "compare with a source that names the symbol"),
+    "delayed": _Rule("timeliness", 88.0, "use a plan or a source that tells prices in time"),
     "scale": _Rule("accuracy", 76.0, "compare the suspect bars with another source"),
 }
 _OTHER = _Rule("validity", 100.0, "look at the finding")

@@ -137,6 +137,10 @@ class Source(Protocol):
     plan: Plan
 
     @property
+    def keyed(self) -> bool:
+        """Is there a key, or no need of one?"""
+
+    @property
     def delay(self) -> timedelta:
         """How late after its period a bar may still change."""
 
@@ -155,8 +159,11 @@ class Source(Protocol):
     def search(self, words: str) -> Conversation[list[Listing]]:
         """Symbols that fit the words, in the provider's order."""
 
-    def actions(self, symbol: Symbol, start: datetime, end: datetime) -> Conversation[tuple[CorporateAction, ...]]:
-        """Splits and dividends with `start <= date < end`, by ex-date."""
+    def actions(
+        self, symbol: Symbol, start: datetime, end: datetime, *, payments: bool = True
+    ) -> Conversation[tuple[CorporateAction, ...]]:
+        """Splits and dividends with `start <= date < end`, by ex-date; without `payments` splits alone, where that costs less. Raises
+        rather than tell less than all of them."""
 
     def market(self) -> Conversation[list[MarketStatus]]:
         """Which markets are open now."""
@@ -176,6 +183,11 @@ class Adapter:
         self._key = api_key or ""
         agent = user_agent or self.spec.user_agent
         self._headers = {"Accept": "application/json"} | ({"User-Agent": agent} if agent else {})
+
+    @property
+    def keyed(self) -> bool:
+        """Is there a key, or no need of one?"""
+        return bool(self._key) or not self.spec.needs_key
 
     @property
     def delay(self) -> timedelta:
@@ -211,8 +223,10 @@ class Adapter:
         del words
         return self._offers_no("search")
 
-    def actions(self, symbol: Symbol, start: datetime, end: datetime) -> Conversation[tuple[CorporateAction, ...]]:
-        del symbol, start, end
+    def actions(
+        self, symbol: Symbol, start: datetime, end: datetime, *, payments: bool = True
+    ) -> Conversation[tuple[CorporateAction, ...]]:
+        del symbol, start, end, payments
         return self._offers_no("splits and dividends")
 
     def market(self) -> Conversation[list[MarketStatus]]:

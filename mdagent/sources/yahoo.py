@@ -128,8 +128,11 @@ class Source(Adapter):
             raise failed(FailureKind.SCHEMA, msg)
         return [found for hit in hits if isinstance(hit, dict) and (found := _listing(hit))]
 
-    def actions(self, symbol: Symbol, start: datetime, end: datetime) -> Conversation[tuple[CorporateAction, ...]]:
+    def actions(
+        self, symbol: Symbol, start: datetime, end: datetime, *, payments: bool = True
+    ) -> Conversation[tuple[CorporateAction, ...]]:
         """The events of the daily chart: Yahoo tells them with bars alone."""
+        del payments
         bars = yield from self.bars(BarRequest(symbol, Interval.D1, start, end))
         return bars.actions
 

@@ -14,6 +14,7 @@ from mdagent.sources.reading.body import failed, read_json
 from mdagent.sources.reading.columns import Column, numbers
 from mdagent.sources.reading.fields import number, text
 from mdagent.sources.reading.rows import Answer, assemble
+from mdagent.sources.reading.spacing import check_spacing
 from mdagent.sources.reading.windows import period_of
 from mdagent.sources.reading.zones import dates_in, zone_of
 from mdagent.untrusted import one_line
@@ -30,7 +31,6 @@ READ = {"1wk": "1w", "60m": "1h"}
 _MILLISECONDS = 1e11  # epoch seconds reach this in the year 5138; epoch milliseconds passed it in 1973
 LATEST = 4102444800  # 2100-01-01: no bar is stamped later
 _EARLIEST = -5364662400.0  # 1800-01-01: none is stamped earlier
-_ENOUGH = 3  # rows from which a spacing can be told
 
 
 def spell(symbol: Symbol) -> str:
@@ -74,7 +74,7 @@ def read_chart(reply: httpx.Response, request: BarRequest) -> BarSet:
         complete_until=_complete_until(meta, rows.ts, request.interval, zone),
         actions=_actions(result.get("events"), zone, request),
         instrument=_instrument(meta, request.symbol, currency),
-        delivery=rows.delivery,
+        delivery=rows.delivery._replace(events=True),
     )
 
 
@@ -123,8 +123,8 @@ def _answer(result: dict[str, Any], meta: dict[str, Any], request: BarRequest, z
     stamps = _stamps(seconds, request.interval, zone)
     adjusted = request.adjustment is Adjustment.ALL and _adjust(result, columns)
     snapshot = _snapshot(seconds, stamps, request.interval)
-    _check_spacing(seconds[: len(seconds) - snapshot], stamps, request.interval)
     keep = slice(0, len(cells) - snapshot)
+    check_spacing(stamps[keep], request.interval, seconds[keep])
     kept = tuple(Column(*(part[keep] for part in c)) for c in columns)
     return Answer(stamps[keep], real[keep], kept, snapshot=bool(snapshot)), adjusted
 
@@ -157,20 +157,6 @@ def _snapshot(seconds: np.ndarray, stamps: np.ndarray, interval: Interval) -> bo
     return len(seconds) > 1 and bool(0 < seconds[-1] - seconds[-2] < interval.seconds)
 
 
-def _check_spacing(seconds: np.ndarray, stamps: np.ndarray, interval: Interval) -> None:
-    """Yahoo answers another interval at times, whatever `dataGranularity` says (30m asked, hours come)."""
-    if len(seconds) < _ENOUGH:
-        return
-    if interval.intraday:
-        gaps = np.diff(np.sort(seconds))
-        wrong = bool((gaps[gaps > 0] >= 2 * interval.seconds).all()) and bool((gaps == 2 * interval.seconds).sum() >= _ENOUGH - 1)
-    else:
-        wrong = len(np.unique(stamps)) <= len(seconds) // 2
-    if wrong:
-        msg = f"{interval} bars were asked for, the rows of the answer lie {np.median(np.diff(np.sort(seconds))):.0f} s apart"
-        raise failed(FailureKind.MISMATCH, msg)
-
-
 def _adjust(result: dict[str, Any], columns: list[Column]) -> bool:
     """Scale the four prices in place of their split-adjusted ones by adjclose / close; False where the body has no adjclose."""
     series = result["indicators"].get("adjclose")
@@ -179,11 +165,11 @@ def _adjust(result: dict[str, Any], columns: list[Column]) -> bool:
         return False
     close = columns[3]
     adjusted = numbers("adjclose", cells, len(close.values))
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         factor = adjusted.values / close.values
-    for i, column in enumerate(columns[:4]):
-        lost = ~np.isfinite(factor) & ~column.null
-        columns[i] = Column(column.values * factor, column.null, column.bad | lost)
+        for i, column in enumerate(columns[:4]):
+            scaled = column.values * factor
+            columns[i] = Column(scaled, column.null, ~np.isfinite(scaled) & ~column.null)
     return True
 
 

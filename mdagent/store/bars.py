@@ -53,10 +53,16 @@ class BarStore(NamedTuple):
         with locked(self.path, self.clock, write=False, wait=self.read_wait, purpose=purpose), _telling(self.path):
             db = self._connect(read_only=True)
             try:
-                self._check_world(db)
-                yield Reader(db)
+                old = self._check_world(db)
+                if not old:
+                    yield Reader(db)
             finally:
                 db.close()
+        if old:
+            with self.writing("migration"):
+                """A store of an older mdagent: opened for writing once, it is brought up to date."""
+            with self.reading(purpose) as reader:
+                yield reader
 
     @contextmanager
     def writing(self, purpose: str) -> Iterator[Writer]:
@@ -69,9 +75,11 @@ class BarStore(NamedTuple):
                 self._create()
             db = self._connect(read_only=False)
             try:
-                self._check_world(db)
+                version = self._check_world(db)
                 db.execute("BEGIN TRANSACTION")
                 try:
+                    if version:
+                        _migrate(db, version)
                     yield Writer(db)
                     db.execute("COMMIT")
                 except BaseException:
@@ -122,23 +130,31 @@ class BarStore(NamedTuple):
     def _build(self, new: Path) -> None:
         db = duckdb.connect(new)
         try:
-            for number, migration in enumerate(MIGRATIONS, 1):
-                db.execute(migration)
-                db.execute("DELETE FROM meta WHERE key = 'version'")
-                db.execute("INSERT INTO meta VALUES ('version', ?)", [str(number)])
+            _migrate(db, 0)
             db.execute("INSERT INTO meta VALUES ('world', ?)", [self.world])
             db.execute("CHECKPOINT")
         finally:
             db.close()
 
-    def _check_world(self, db: duckdb.DuckDBPyConnection) -> None:
+    def _check_world(self, db: duckdb.DuckDBPyConnection) -> int:
+        """0, or the version of a store that is older than this program. Raises WrongWorld, StoreDamaged."""
         told = dict(db.execute("SELECT key, value FROM meta").fetchall())
         if told.get("world") != self.world:
             msg = f"the store {self.path} holds {told.get('world')} bars; {self.world} bars may not enter or be mistaken for them"
             raise WrongWorld(msg, "name another file with --store, or leave --sandbox and --replay as they were")
-        if told.get("version") != str(VERSION):
+        version = int(told["version"]) if told.get("version", "").isdecimal() else VERSION + 1
+        if version > VERSION or version < 1:
             msg = f"the store {self.path} has version {told.get('version')}, this mdagent knows version {VERSION}"
             raise StoreDamaged(msg, "use the mdagent that wrote it, or a newer one")
+        return 0 if version == VERSION else version
+
+
+def _migrate(db: duckdb.DuckDBPyConnection, version: int) -> None:
+    """Bring a store from that version to ours, in the transaction of the caller."""
+    for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+        db.execute(migration)
+        db.execute("DELETE FROM meta WHERE key = 'version'")
+        db.execute("INSERT INTO meta VALUES ('version', ?)", [str(number)])
 
 
 def _sync(path: Path) -> None:

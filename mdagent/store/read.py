@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdagent.sessions import Session
 from mdagent.store.schema import KEY, QUARANTINED
+from mdagent.store.series import deliveries, join, knows, rows_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from mdagent.market import BarRequest, BarSet
+    from mdagent.store.series import Joint, Part
 
 # Columns of a bar on stdout, in their frozen order; `grade` is made of `score` where it is shown.
 STORED = ("symbol", "interval", "ts", "open", "high", "low", "close", "volume", "source", "adjustment", "currency", "score", "provisional")
@@ -113,13 +115,51 @@ class Reader:
         row = self._ask("SELECT version FROM calendars WHERE calendar = ?", [calendar]).fetchone()
         return str(row[0]) if row else None
 
-    def bars(self, requests: Sequence[BarRequest], sources: Sequence[str] = ()) -> list[tuple[object, ...]]:
+    def bars(self, requests: Sequence[BarRequest], sources: Sequence[str] = (), as_of: datetime | None = None) -> list[tuple[object, ...]]:
         """Rows in the order of STORED: for each request its consolidated series in order of `ts`, one row a stamp, the final
-        and best graded of `sources` (all, when empty)."""
+        and best graded of `sources` (all, when empty); every row on the basis asked for and in one unit. `as_of`: as known then."""
         rows: list[tuple[object, ...]] = []
         for r in requests:
-            rows += self._ask(_series(sources), _series_words(r, sources)).fetchall()
+            rows += self.rows(r, self.joint(r, sources, as_of), as_of)
         return rows
+
+    def joint(self, request: BarRequest, sources: Sequence[str] = (), as_of: datetime | None = None) -> Joint:
+        """The stored series that can stand together in the request's window, and those that cannot."""
+        return join(self._ask, request, sources, naive(as_of) if as_of else None)
+
+    def rows(self, request: BarRequest, joint: Joint, as_of: datetime | None = None, *, apart: bool = False) -> list[tuple[object, ...]]:
+        """The rows of a joint series in order of `ts`: one a stamp, or with `apart` one a stamp and source."""
+        if not joint.parts:
+            return []
+        selects, words = [], []
+        for part in joint.parts:
+            sql, told = _part(part, request, joint.currency, naive(as_of) if as_of else None)
+            selects.append(sql)
+            words += told
+        if len(selects) == 1:
+            return list(self._ask(f"{selects[0]} ORDER BY ts", words).fetchall())
+        best = "" if apart else " QUALIFY row_number() OVER (PARTITION BY ts ORDER BY provisional, score DESC, source) = 1"
+        union = " UNION ALL ".join(selects)
+        return list(self._ask(f"SELECT * FROM ({union}){best} ORDER BY ts, source", words).fetchall())
+
+    def knows(self, request: BarRequest, source: str, kinds: str, since: datetime) -> datetime | None:
+        """How far all `splits`, or `all` payments too, of the symbol are known at this source from `since` on."""
+        reached = knows(self._ask, request.symbol.ticker, source, kinds, naive(since))
+        return aware(reached) if reached else None
+
+    def deliveries(self, request: BarRequest, source: str) -> tuple[datetime, datetime] | None:
+        """When the oldest and the newest bar of this series came, whatever the window."""
+        found = deliveries(self._ask, request, source)
+        return (aware(found[0]), aware(found[1])) if found else None
+
+    def bases(self, request: BarRequest, sources: Sequence[str]) -> list[tuple[str, str]]:
+        """Source and basis of every series of the symbol and interval that was asked for, in the order of `sources`."""
+        rows = self._ask(
+            "SELECT DISTINCT source, adjustment FROM coverage WHERE symbol = ? AND interval = ?",
+            [request.symbol.ticker, request.interval.value],
+        ).fetchall()
+        wanted = request.adjustment.value
+        return sorted((r for r in rows if r[0] in sources), key=lambda r: (sources.index(r[0]), r[1] != wanted, r[1]))
 
     def first_bar(self, request: BarRequest, source: str) -> datetime | None:
         """The stamp of the first bar of this series in the store, whatever the window."""
@@ -191,19 +231,29 @@ class Reader:
         return dict(zip(names, map(int, row), strict=True))
 
 
-def _series(sources: Sequence[str]) -> str:
-    """One series in order; where several sources may have a stamp, `QUALIFY` picks one row."""
-    of = f" AND source IN ({', '.join('?' * len(sources))})" if sources else ""
-    best = "" if len(sources) == 1 else " QUALIFY row_number() OVER (PARTITION BY ts ORDER BY provisional, score DESC, source) = 1"
-    return (
-        f"SELECT {', '.join(STORED)} FROM bars WHERE symbol = ? AND interval = ? AND adjustment = ? AND ts >= ? AND ts < ?{of}"
-        f"{best} ORDER BY ts"
+def _part(part: Part, request: BarRequest, currency: str | None, as_of: datetime | None) -> tuple[str, list[Literal]]:
+    """One source's rows on the basis of the request, by SQL over the rows as they were delivered."""
+    held, joins, words = part.held, "", []
+    price, volume = [] if part.price == 1.0 else [repr(part.price)], [] if part.volume == 1.0 else [repr(part.volume)]
+    for name, column, steps in (("d", "ts", part.way.by_stamp), ("f", "fetched_at", part.way.by_delivery)):
+        if steps:
+            table = ", ".join(f"({literal(s.at)}, {s.price!r}::DOUBLE, {s.volume!r}::DOUBLE)" for s in steps)
+            joins += f" ASOF LEFT JOIN (VALUES {table}) {name}(until, p, v) ON b.{column} < {name}.until"
+            price.append(f"coalesce({name}.p, 1)")
+            volume.append(f"coalesce({name}.v, 1)")
+    told = [f"b.{c} * {' * '.join(price)} AS {c}" if price else f"b.{c}" for c in ("open", "high", "low", "close")]
+    told.append(f"b.volume * {' * '.join(volume)} AS volume" if volume else "b.volume")
+    unit = f"{literal(currency)} AS currency" if currency else "b.currency"
+    if as_of:
+        words = [as_of] * 3
+    sql = (
+        f"SELECT b.symbol, b.interval, b.ts, {', '.join(told)}, b.source, {literal(request.adjustment.value)} AS adjustment, {unit},"
+        f" b.score, b.provisional FROM {rows_of(as_of)} b{joins}"
+        " WHERE b.symbol = ? AND b.interval = ? AND b.adjustment = ? AND b.ts >= ? AND b.ts < ? AND b.source = ?"
+        f" AND b.currency IS NOT DISTINCT FROM {literal(held.currency) if held.currency else 'NULL'}"
     )
-
-
-def _series_words(request: BarRequest, sources: Sequence[str]) -> list[Literal]:
     window: list[Literal] = [naive(request.start), naive(request.end)]
-    return [request.symbol.ticker, request.interval.value, request.adjustment.value, *window, *sources]
+    return sql, [*words, request.symbol.ticker, request.interval.value, held.basis.value, *window, held.source]
 
 
 def barset(request: BarRequest, rows: Sequence[tuple[Any, ...]]) -> BarSet:

@@ -57,5 +57,27 @@ CREATE VIEW consolidated AS
     QUALIFY row_number() OVER (PARTITION BY symbol, interval, adjustment, ts ORDER BY provisional, score DESC, source) = 1;
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1,)
+# Several providers: units, restatements told from errors, and splits and dividends with what their amounts mean.
+_V2 = """
+DROP VIEW consolidated;
+ALTER TABLE bars ADD COLUMN lot DOUBLE DEFAULT 1;
+ALTER TABLE bars ADD COLUMN scale DOUBLE DEFAULT 1;
+ALTER TABLE bars ADD COLUMN raw_volume BOOLEAN DEFAULT false;
+ALTER TABLE bars ADD COLUMN venue VARCHAR;
+ALTER TABLE revisions ADD COLUMN currency VARCHAR;
+ALTER TABLE revisions ADD COLUMN lot DOUBLE DEFAULT 1;
+ALTER TABLE revisions ADD COLUMN raw_volume BOOLEAN DEFAULT false;
+ALTER TABLE revisions ADD COLUMN cause VARCHAR DEFAULT 'revision';
+ALTER TABLE actions ADD COLUMN adjusted BOOLEAN DEFAULT false;
+ALTER TABLE actions ADD COLUMN replaced_at TIMESTAMP;
+UPDATE actions SET adjusted = (kind <> 'split');
+CREATE TABLE restatements (
+    symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, source VARCHAR NOT NULL, adjustment VARCHAR NOT NULL, bars BIGINT NOT NULL,
+    first_ts TIMESTAMP NOT NULL, last_ts TIMESTAMP NOT NULL, factor DOUBLE NOT NULL, kept_at TIMESTAMP NOT NULL, batch BIGINT NOT NULL);
+CREATE VIEW consolidated AS
+    SELECT * FROM bars
+    QUALIFY row_number() OVER (PARTITION BY symbol, interval, adjustment, ts ORDER BY provisional, score DESC, source) = 1;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2)
 VERSION = len(MIGRATIONS)

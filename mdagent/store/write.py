@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from mdagent.exchanges import unit_of
 from mdagent.store.read import Reader, Span, key_of, naive
 from mdagent.store.schema import KEY
+from mdagent.store.series import ACTIONS
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import numpy as np
 
     from mdagent.market import BarRequest, BarSet, CorporateAction
@@ -26,6 +26,8 @@ _SAME = (
     + " AND o.volume IS NOT DISTINCT FROM n.volume"
 )
 _PRICES = "open, high, low, close, volume"
+_RESTATED = 1e-4  # a source rounds what it divides by a split
+COMPLETE = "complete"  # the reason of a span in which nothing is missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Batch:
     arithmetic: str
     spans: tuple[Span, ...]
     at: datetime
+    tells_actions: bool = False  # does the answer hold every split and payment of its window?
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,33 @@ class Kept:
     revised: int
     quarantined: int
     restated: bool = False  # bars fetched earlier stand on another basis now, and are due again
+    restatements: int = 0  # of the revised rows, those that a split accounts for
+
+
+class Known(NamedTuple):
+    """A stretch of which everything of that kind is told: `splits`, or `all` with payments."""
+
+    kinds: str
+    span: Span
+
+    def is_about(self, kind: str, day: date) -> bool:
+        """Would an action of that day have been told?"""
+        moment = datetime(day.year, day.month, day.day, tzinfo=UTC)
+        return (self.kinds == "all" or kind == "split") and self.span.start <= moment < self.span.end
+
+
+class Told(NamedTuple):
+    """What a source said of splits and payments at a time; amounts are in `currency` where they name none."""
+
+    actions: tuple[CorporateAction, ...]
+    at: datetime
+    currency: str | None = None
+    known: Known | None = None
+    batch: int = 0
+
+
+def _alike(old: list[float], new: list[float]) -> bool:
+    return len(old) == len(new) and all(abs(a - b) <= 1e-9 * abs(a) for a, b in zip(old, new, strict=True))
 
 
 class Writer(Reader):
@@ -65,10 +95,10 @@ class Writer(Reader):
         row = self._db.execute("SELECT nextval('batches')").fetchone()
         number = int(row[0]) if row else 0
         key = key_of(batch.request, batch.bars.source)
+        restated = self._keep_facts(number, batch)  # first, so that rows which a split restates are known for what they are
         kept = self._keep_bars(number, key, batch)
         self._keep_quarantine(number, key, batch)
         self._keep_opinion(number, key, batch)
-        restated = self._keep_facts(number, batch)
         self.cover(key, batch.spans, batch.at)
         counts = (kept.inserted, kept.replaced, kept.revised, kept.quarantined, _digest(batch.bars))
         self._db.execute(
@@ -78,32 +108,34 @@ class Writer(Reader):
         return replace(kept, restated=restated)
 
     def _keep_bars(self, number: int, key: list[str], batch: Batch) -> Kept:
-        counts = (0, 0, 0)
+        counts = (0, 0, 0, 0)
         if len(batch.bars):
             self._db.register("incoming", _columns(batch))
             try:
                 counts = self._merge(number, key, batch)
             finally:
                 self._db.unregister("incoming")
-        return Kept(number, *counts, quarantined=len(batch.verdict.quarantine))
+        return Kept(number, *counts[:3], quarantined=len(batch.verdict.quarantine), restatements=counts[3])
 
-    def _merge(self, number: int, key: list[str], batch: Batch) -> tuple[int, int, int]:
+    def _merge(self, number: int, key: list[str], batch: Batch) -> tuple[int, int, int, int]:
         at = naive(batch.at)
         span = [*key, batch.bars.ts[0].item(), batch.bars.ts[-1].item()]
         first = self._db.execute(f"SELECT 1 FROM bars WHERE {KEY} AND ts BETWEEN ? AND ? LIMIT 1", span).fetchone()
-        fresh, counts = "incoming", (len(batch.bars), 0, 0)
+        fresh, counts = "incoming", (len(batch.bars), 0, 0, 0)
         if first:
             counts = self._supersede(number, span, at)
             fresh = "fresh"
+        bars = batch.bars
+        facts = [bars.lot, unit_of(bars.currency or "")[1], bars.raw_volume, bars.venue or None]
         self._db.execute(
-            f"INSERT INTO bars SELECT ?, ?, ts, ?, ?, {_PRICES}, vwap, trades, ?, provisional, score, ?, ? FROM {fresh}",
-            [*key, batch.bars.currency, at, number],
+            f"INSERT INTO bars SELECT ?, ?, ts, ?, ?, {_PRICES}, vwap, trades, ?, provisional, score, ?, ?, ?, ?, ?, ? FROM {fresh}",
+            [*key, bars.currency, at, number, *facts],
         )
         if first:
             self._db.execute("DROP TABLE fresh")
         return counts
 
-    def _supersede(self, number: int, span: list[object], at: datetime) -> tuple[int, int, int]:
+    def _supersede(self, number: int, span: list[object], at: datetime) -> tuple[int, int, int, int]:
         """Leave in `fresh` the rows to insert, having removed those they replace. A provisional row never replaces a final one."""
         self._db.execute(
             "CREATE TEMP TABLE fresh AS SELECT n.*, o.rid, o.provisional AS was FROM incoming n LEFT JOIN"
@@ -115,15 +147,39 @@ class Writer(Reader):
         told = self._db.execute(
             "SELECT count(*) FILTER (rid IS NULL), count(*) FILTER (was), count(*) FILTER (NOT was) FROM fresh"
         ).fetchone() or (0, 0, 0)
-        if told[2]:
-            self._db.execute(
-                f"INSERT INTO revisions SELECT symbol, interval, ts, source, adjustment, {_PRICES}, score, fetched_at, batch, ?, ?"
-                " FROM bars WHERE rowid IN (SELECT rid FROM fresh WHERE NOT was)",
-                [at, number],
-            )
+        restated = self._revise(number, span[:4], at) if told[2] else 0
         if told[1] or told[2]:
             self._db.execute("DELETE FROM bars WHERE rowid IN (SELECT rid FROM fresh WHERE rid IS NOT NULL)")
-        return int(told[0]), int(told[1]), int(told[2])
+        return int(told[0]), int(told[1]), int(told[2]), restated
+
+    def _revise(self, number: int, key: list[object], at: datetime) -> int:
+        """Keep the final rows that are about to be replaced. A row that comes back divided by the splits since its delivery is restated
+        and no error; those are counted, and logged as one restatement."""
+        since = (  # what a split-adjusted row is to be multiplied by for the splits that were told after it came
+            "(SELECT coalesce(product(1 / a.value), 1) FROM actions a"
+            " WHERE a.symbol = o.symbol AND a.source = o.source AND a.kind = 'split'"
+            " AND a.replaced_at IS NULL AND a.date > CAST(o.ts AS DATE)"
+            " AND least(a.fetched_at, CAST(a.date AS TIMESTAMP) + INTERVAL 1 DAY) > o.fetched_at)"
+        )
+        self._db.execute(
+            f"CREATE TEMP TABLE gone AS SELECT o.*, n.close AS becomes, {since} AS k FROM bars o JOIN fresh n ON o.rowid = n.rid"
+            " WHERE NOT n.was"
+        )
+        split = f"adjustment <> 'raw' AND k <> 1 AND abs(close * k / becomes - 1) < {_RESTATED}"
+        self._db.execute(
+            f"INSERT INTO revisions SELECT symbol, interval, ts, source, adjustment, {_PRICES}, score, fetched_at, batch, ?, ?,"
+            f" currency, lot, raw_volume, CASE WHEN {split} THEN 'restatement' ELSE 'revision' END FROM gone",
+            [at, number],
+        )
+        words = [key[0], key[1], key[2], key[3], at, number]
+        self._db.execute(
+            "INSERT INTO restatements SELECT ?, ?, ?, ?, count(*), min(ts), max(ts), k, ?, ? FROM gone"
+            f" WHERE {split} GROUP BY k HAVING count(*) > 0",
+            words,
+        )
+        row = self._db.execute(f"SELECT count(*) FROM gone WHERE {split}").fetchone()
+        self._db.execute("DROP TABLE gone")
+        return int(row[0]) if row else 0
 
     def _keep_quarantine(self, number: int, key: list[str], batch: Batch) -> None:
         window = [naive(batch.request.start), naive(batch.request.end)]
@@ -143,15 +199,11 @@ class Writer(Reader):
 
     def _keep_facts(self, number: int, batch: Batch) -> bool:
         """Corporate actions and facts about the instrument. True where a new action makes older bars due again."""
-        bars, at, restated = batch.bars, naive(batch.at), False
-        for action in bars.actions:
-            words = [bars.symbol.ticker, bars.source, action.kind, action.date]
-            known = self._db.execute(
-                "SELECT value FROM actions WHERE symbol = ? AND source = ? AND kind = ? AND date = ?", words
-            ).fetchall()
-            if (action.value,) not in known:
-                restated |= self._expire_basis(action, bars)
-                self._db.execute("INSERT INTO actions VALUES (?,?,?,?,?,?,?,?)", [*words, action.value, bars.currency, at, number])
+        bars, at, known = batch.bars, naive(batch.at), None
+        if batch.tells_actions:
+            whole = Span(batch.request.start, max(min(batch.request.end, batch.at), batch.request.start), COMPLETE, None)
+            known = Known("all", whole)
+        restated = self.keep_actions(bars.symbol.ticker, bars.source, Told(bars.actions, batch.at, bars.currency, known, number))
         told = bars.instrument
         if told:
             self._db.execute("DELETE FROM instruments WHERE symbol = ? AND source = ?", [told.symbol.ticker, told.source])
@@ -159,13 +211,43 @@ class Writer(Reader):
             self._db.execute("INSERT INTO instruments VALUES (?,?,?,?,?,?,?,?,?)", facts)
         return restated
 
-    def _expire_basis(self, action: CorporateAction, bars: BarSet) -> bool:
+    def keep_actions(self, symbol: str, source: str, told: Told) -> bool:
+        """Splits and payments as a source tells them. What changed or is told no more stays answerable by the time it was so. True
+        where older bars are due again."""
+        now = naive(told.at)
+        days: dict[tuple[str, date], list[CorporateAction]] = {}
+        for action in told.actions:
+            days.setdefault((action.kind, action.date), []).append(action)
+        rows = self._db.execute(
+            "SELECT kind, date, list(value ORDER BY value) FROM actions"
+            " WHERE symbol = ? AND source = ? AND replaced_at IS NULL GROUP BY ALL",
+            [symbol, source],
+        ).fetchall()
+        held = {(kind, day): values for kind, day, values in rows}
+        gone = {key for key in held if told.known and key not in days and told.known.is_about(*key)}
+        fresh = {key for key, group in days.items() if not _alike(held.get(key, []), sorted(a.value for a in group))}
+        restated = False
+        for kind, day in sorted(fresh | gone):
+            restated |= self._expire_basis(kind, day, symbol, source)
+            self._db.execute(
+                "UPDATE actions SET replaced_at = ? WHERE symbol = ? AND source = ? AND kind = ? AND date = ? AND replaced_at IS NULL",
+                [now, symbol, source, kind, day],
+            )
+            for action in days.get((kind, day), ()):
+                facts = [action.value, action.currency or told.currency, now, told.batch, action.adjusted]
+                self._db.execute("INSERT INTO actions VALUES (?,?,?,?,?,?,?,?,?,NULL)", [symbol, source, kind, day, *facts])
+        if told.known:
+            self.cover([symbol, ACTIONS, source, told.known.kinds], (told.known.span,), told.at)
+        return restated
+
+    def _expire_basis(self, kind: str, day: date, symbol: str, source: str) -> bool:
         """A split restates every earlier price that was delivered adjusted for splits, a dividend those adjusted for all: what
         was fetched before it took effect is to be asked for again, so that a series never mixes two bases."""
-        stale = "('splits', 'all')" if action.kind == "split" else "('all')"
+        stale = "('splits', 'all')" if kind == "split" else "('all')"
         gone = self._db.execute(
-            f"DELETE FROM coverage WHERE symbol = ? AND source = ? AND adjustment IN {stale} AND start_ts < ? AND as_of < ? RETURNING 1",
-            [bars.symbol.ticker, bars.source, action.date, action.date + timedelta(days=1)],
+            f"DELETE FROM coverage WHERE symbol = ? AND source = ? AND interval <> '{ACTIONS}' AND adjustment IN {stale}"
+            " AND start_ts < ? AND as_of < ? RETURNING 1",
+            [symbol, source, day, day + timedelta(days=1)],
         )
         return bool(gone.fetchall())
 

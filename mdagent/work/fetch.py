@@ -1,201 +1,87 @@
-"""One request -> the best bars: what is missing, who can serve it, ask, judge, keep."""
+"""One request -> the best bars: what is missing, who can serve it, ask, judge, keep, bring to one basis."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mdagent.guard.outcome import Failure, FailureKind
-from mdagent.quality.checks import judge
-from mdagent.quality.grade import arithmetic, bar_scores, grade
-from mdagent.store.read import key_of
-from mdagent.store.write import Batch
-from mdagent.work.gate import Call
+from mdagent.work.fill import Filled, Tools, fill
+from mdagent.work.learn import learn, widened
 from mdagent.work.report import Considered, Line
-from mdagent.work.spans import BEGINNING, first_pending, gaps, nothing, open_stretches, settle, within_depth
+from mdagent.work.spans import BEGINNING
 from mdagent.work.standing import line_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from datetime import datetime
+    from mdagent.market import BarRequest
+    from mdagent.work.fit import Server, Wish
 
-    import numpy as np
-
-    from mdagent.clock import Clock
-    from mdagent.market import BarRequest, BarSet
-    from mdagent.sessions import Session
-    from mdagent.sources.base import Source
-    from mdagent.store.bars import BarStore
-    from mdagent.store.ledger import Ledger
-    from mdagent.store.read import Span
-    from mdagent.store.write import Kept
-    from mdagent.work.gate import Gate
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a fetch works with. `sessions` gives the sessions round a window, None where the calendar is unknown."""
-
-    store: BarStore
-    ledger: Ledger
-    gate: Gate
-    clock: Clock
-    sessions: Callable[[BarRequest], Sequence[Session] | None]
-    deadline: float
-    patience: float  # seconds that a request may wait for its turn and for quota, besides
-    bounded_depth: bool  # does the world keep only so much past? (a recording is what it is)
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """One request of the user: which sources may serve it, and whether what is stored may."""
-
-    request: BarRequest
-    sources: tuple[Source, ...]
-    refresh: bool = False
-    considered: tuple[Considered, ...] = ()
-    notes: tuple[str, ...] = ()
+__all__ = ["Tools", "fetch", "unserved"]
 
 
 async def fetch(wish: Wish, tools: Tools) -> Line:
     """Bring the store up to date for one request. The line tells how it went; bars are read from the store afterwards.
     Raises StoreError."""
-    considered = list(wish.considered)
-    last: Line | None = None
-    for source in wish.sources:
-        line = await _from(source, wish, tools)
-        chosen = line.failure is None
-        why = "served it" if chosen else f"{line.failure.kind}: {line.failure.detail}" if line.failure else ""
-        considered.append(Considered(source.spec.name, chosen, (why,)))
-        last = line._replace(considered=tuple(considered), requests=line.requests + (last.requests if last else 0))
-        if chosen:
-            return last
-    if last is not None:
-        return last
-    words = "; ".join(f"{c.source}: {', '.join(c.reasons)}" for c in considered) or "no source is enabled"
-    failure = Failure(FailureKind.BAD_REQUEST, f"no source can serve {wish.request.symbol}: {words}")
-    return Line(wish.request, None, failure=failure, considered=tuple(considered), notes=wish.notes)
+    considered, sent = list(wish.considered), 0
+    tried: list[Line] = []
+    for server in wish.servers:
+        line = await _from(server, wish, tools)
+        sent += line.requests
+        why = "served it" if line.failure is None else f"{line.failure.kind}: {line.failure.detail}"
+        considered.append(Considered(server.source.spec.name, line.failure is None, (why,)))
+        tried.append(line)
+        if line.failure is None:
+            break
+    if not tried:
+        return unserved(wish)
+    told = tried[-1] if tried[-1].failure is None else max(tried, key=_telling)
+    return told._replace(considered=tuple(considered), requests=sent)
 
 
-async def _from(source: Source, wish: Wish, tools: Tools) -> Line:
-    """One source's try: every gap it can fill, each kept as soon as it is judged."""
-    request, name = wish.request, source.spec.name
-    known = None if wish.refresh else tools.ledger.unknown(name, request.symbol.ticker)
+def _telling(line: Line) -> tuple[int, bool]:
+    """Of several sources that failed, the one to be told of: that with most bars, else one that knows the symbol for unknown, else the
+    first."""
+    return line.bars, line.failure is not None and line.failure.kind is FailureKind.UNKNOWN_SYMBOL
+
+
+def unserved(wish: Wish) -> Line:
+    """The line of a request that nobody can serve. Where all that is missing is a key, that is what is said."""
+    words = "; ".join(f"{c.source}: {', '.join(c.reasons)}" for c in wish.considered) or "no source is enabled"
+    kinds = {r.kind for r in wish.refusals}
+    kind = FailureKind.AUTH if kinds == {FailureKind.AUTH} else FailureKind.BAD_REQUEST
+    failure = Failure(kind, f"no source can serve {wish.request.symbol}: {words}")
+    return Line(wish.request, None, failure=failure, considered=wish.considered, notes=wish.notes)
+
+
+async def _from(server: Server, wish: Wish, tools: Tools) -> Line:
+    """One source's try: every gap it can fill, each kept as soon as it is judged; then what its basis needs to be another one."""
+    source, name = server.source, server.source.spec.name
+    stored = replace(wish.request, adjustment=server.basis)
+    known = None if wish.refresh else tools.ledger.unknown(name, stored.symbol.ticker)
     if known:
-        told = f"{name} does not know {request.symbol} (asked before; it is asked again from {known[0]:%Y-%m-%d %H:%M}Z, or with --refresh)"
-        return _standing(wish, name, 0, Failure(FailureKind.UNKNOWN_SYMBOL, told), tools)
-    sessions = tools.sessions(request)
-    done = await _fill(source, wish, sessions, tools)
-    if done.restated and done.failure is None:  # a split came with the new bars, and made the old ones due again
-        more = await _fill(source, replace(wish, refresh=False), sessions, tools)
-        done = replace(done, sent=done.sent + more.sent, failure=more.failure)
-    line = _standing(replace(wish, notes=(*wish.notes, *done.notes)), name, done.sent, done.failure, tools)
+        told = f"{name} does not know {stored.symbol} (asked before; it is asked again from {known[0]:%Y-%m-%d %H:%M}Z, or with --refresh)"
+        return _standing(wish, stored, name, Filled(failure=Failure(FailureKind.UNKNOWN_SYMBOL, told)), tools)
+    wide = widened(source, stored, wish.request.adjustment, tools.store, tools.clock.now())
+    done = await fill(source, wide, tools, refresh=wish.refresh)
+    if done.failure is None and tools.store.exists():
+        done = done.and_then(await learn(source, stored, wish.request.adjustment, tools))
+    line = _standing(wish, stored, name, done, tools)
     if not line.bars and done.failure is None and done.lacking is not None:
         return line._replace(failure=done.lacking)
-    return line._replace(cut=bool(done.notes) and request.start > BEGINNING)
+    return line._replace(cut=bool(done.notes) and stored.start > BEGINNING)
 
 
-@dataclass(frozen=True, slots=True)
-class _Filled:
-    """What came of asking for all that was due: requests sent, the failure that ended it, the reason why a window stayed empty,
-    and whether older bars were restated."""
-
-    sent: int = 0
-    failure: Failure | None = None
-    lacking: Failure | None = None
-    notes: tuple[str, ...] = ()
-    restated: bool = False
-
-
-async def _fill(source: Source, wish: Wish, sessions: Sequence[Session] | None, tools: Tools) -> _Filled:
-    """Ask for every window that is due; each answer is kept as soon as it is judged. An empty window does not stop the others."""
-    request, name, now = wish.request, source.spec.name, tools.clock.now()
-    due, notes = within_depth(_due(wish, name, sessions, tools), request.interval, source.spec, now if tools.bounded_depth else None)
-    done = _Filled(lacking=Failure(FailureKind.NO_DATA, notes[0]) if notes else None, notes=tuple(notes))
-    for window in due:
-        call = Call("bars", request.symbol.ticker, tools.clock.monotonic() + (request.deadline or tools.deadline), tools.patience)
-        result = await tools.gate.converse(source, partial(source.bars, window), call)
-        done = replace(done, sent=done.sent + sum(a.sent for a in result.attempts))
-        came: Kept | Failure | None = result.failure
-        if result.value is not None:
-            if wish.refresh:
-                tools.ledger.forget_unknown(name, request.symbol.ticker)
-            came = _keep(source, window, replace(result.value, fetched_at=tools.clock.now()), sessions, tools)
-        if isinstance(came, Failure) and came.kind is FailureKind.NO_DATA:
-            _remember_nothing(source, window, tools, now)
-            done = replace(done, lacking=came)
-        elif isinstance(came, Failure):
-            if result.failure is None:
-                tools.gate.blame(result.attempts, came)
-            return replace(done, failure=came)
-        elif came is not None:
-            done = replace(done, restated=done.restated or came.restated)
-    return done
-
-
-def _due(wish: Wish, name: str, sessions: Sequence[Session] | None, tools: Tools) -> list[BarRequest]:
-    """The windows to ask for: all of it on a refresh, else what the store lacks."""
-    spans: list[Span] = []
-    if not wish.refresh and tools.store.exists():
-        with tools.store.reading() as reader:
-            spans = reader.coverage(wish.request, name)
-    now = tools.clock.now()
-    return gaps(wish.request, open_stretches(wish.request, spans, now), sessions, now)
-
-
-def _keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[Session] | None, tools: Tools) -> Kept | Failure:
-    """Judge an answer and write it, or say why it cannot be kept."""
-    now, delay = tools.clock.now(), source.delay
-    if bars.adjustment is not window.adjustment:
-        words = f"{window.adjustment} prices of {window.symbol} were asked for, the answer has {bars.adjustment} prices"
-        return Failure(FailureKind.MISMATCH, words)
-    verdict = judge(bars, window, sessions, now, delay)
-    if verdict.refused:
-        bad, told = len(verdict.quarantine), verdict.quarantine[0]
-        return Failure(
-            FailureKind.BAD_VALUES, f"{bad} of {bars.delivery.rows} rows cannot be right (the first: {told.reason}); all were refused"
-        )
-    if not len(verdict.keep) and not verdict.quarantine:
-        return Failure(FailureKind.NO_DATA, f"{source.spec.name} has no {window.interval} bars of {window.symbol} in this range")
-    pending = first_pending(window, sessions, now, delay)
-    if bars.complete_until is not None:
-        pending = min(pending, bars.complete_until)
-    kept = replace(verdict.keep, complete_until=pending)
-    given = grade(verdict)
-    batch = Batch(
-        tools.gate.run,
-        window,
-        kept,
-        bar_scores(given, verdict, kept),
-        _not_before(kept, pending),
-        verdict,
-        given,
-        "\n".join(arithmetic(given)),
-        settle(window, verdict.absences, pending, now),
-        now,
-    )
-    with tools.store.writing(f"fetch {window.symbol}") as writer:
-        return writer.keep(batch)
-
-
-def _not_before(bars: BarSet, pending: datetime) -> np.ndarray:
-    import numpy as np
-
-    made: np.ndarray = bars.ts >= np.datetime64(pending.replace(tzinfo=None), "us")
-    return made
-
-
-def _remember_nothing(source: Source, window: BarRequest, tools: Tools, now: datetime) -> None:
-    """Write an empty answer down, so that it is not asked for again at once."""
-    with tools.store.writing(f"fetch {window.symbol}") as writer:
-        writer.cover(key_of(window, source.spec.name), (nothing(window, now),), now)
-
-
-def _standing(wish: Wish, name: str, sent: int, failure: Failure | None, tools: Tools) -> Line:
+def _standing(wish: Wish, stored: BarRequest, name: str, done: Filled, tools: Tools) -> Line:
     """The line of a request, from what the store holds of it now."""
+    notes = (*wish.notes, *done.notes)
+    if done.restatements:
+        notes = (*notes, f"{done.restatements} bars restated by a split")
     if not tools.store.exists():
-        nothing_yet = Failure(FailureKind.NO_DATA, f"{name} has no {wish.request.interval} bars of {wish.request.symbol} in this range")
-        return Line(wish.request, name, sent, failure=failure or nothing_yet, notes=wish.notes)
+        nothing_yet = Failure(FailureKind.NO_DATA, f"{name} has no {stored.interval} bars of {stored.symbol} in this range")
+        return Line(wish.request, name, done.sent, failure=done.failure or nothing_yet, notes=notes)
     with tools.store.reading() as reader:
-        return line_of(reader, wish.request, name, requests=sent, failure=failure, notes=wish.notes)
+        line = line_of(reader, stored, name, requests=done.sent, failure=done.failure, notes=notes)
+        left = reader.joint(wish.request, (name,)).left if line.bars and line.failure is None else ()
+    if left:
+        line = line._replace(failure=Failure(FailureKind.MISMATCH, f"{name} cannot serve {wish.request.adjustment} prices: {left[0].why}"))
+    return line._replace(request=wish.request)

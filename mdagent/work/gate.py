@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 _MEMORY = 600.0  # seconds of requests that the retry budget looks back on
 _HOUR = timedelta(hours=1)
 _SYMBOL_MEMORY = timedelta(hours=24)
+_COUNTS = re.compile(r"date|age|retry-after|[a-z0-9-]*(rate-?limit|credits|messages|quota)[a-z0-9-]*")
+_MOST_COUNTS = 16
 
 
 class Sender(Protocol):
@@ -225,14 +228,15 @@ class Gate:
             reply = await self.wire.send(request, replace(policy.limits, total=seconds))
         except WireFailed as error:
             return replace(exchange, failure=_clean(error.failure, policy.secrets), sent=error.sent)
-        attempt = replace(exchange.attempt, status=reply.status_code, size=len(reply.content))
+        told = _counts_in(reply, policy.secrets)
+        attempt = replace(exchange.attempt, status=reply.status_code, size=len(reply.content), headers=told)
         failure = self._impostor(reply) or source.error_in(reply)
         if failure is None:
             return replace(exchange, attempt=attempt, reply=reply)
         wait = read_retry_after(reply.headers.get("retry-after"), reply.headers.get("date"), self.clock.now())
         if failure.kind is FailureKind.RATE_LIMITED and wait is None and self._first_of_the_hour(source.spec.name):
-            told = f"{source.spec.name} refuses this client (HTTP 429 on its first request): blocked, not a quota that was spent"
-            failure = replace(failure, detail=told)
+            detail = f"{source.spec.name} refuses this client (HTTP 429 on its first request): blocked, not a quota that was spent"
+            failure = replace(failure, detail=detail)
         return replace(exchange, attempt=attempt, failure=_clean(replace(failure, retry_after=wait), policy.secrets))
 
     def _impostor(self, reply: httpx.Response) -> Failure | None:
@@ -301,6 +305,12 @@ def _rehosted(request: httpx.Request, hosts: tuple[str, ...], tried: int) -> htt
     there = hosts[(hosts.index(request.url.host) + tried - 1) % len(hosts)]
     headers = {k: v for k, v in request.headers.items() if k != "host"}
     return type(request)(request.method, request.url.copy_with(host=there), headers=headers, extensions=request.extensions)
+
+
+def _counts_in(reply: httpx.Response, secrets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """The headers that tell the time and what is left of a quota. No others: one of them may hold a session or a key."""
+    told = [(k.lower(), v) for k, v in reply.headers.items() if _COUNTS.fullmatch(k.lower())]
+    return tuple((k, one_line(without(v, secrets), 80)) for k, v in told[:_MOST_COUNTS])
 
 
 def _clean(failure: Failure, secrets: tuple[str, ...]) -> Failure:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mdagent.market import BarRequest
     from mdagent.quality.finding import Absence
     from mdagent.sessions import Session
-    from mdagent.sources.base import SourceSpec
+    from mdagent.sources.base import Source
 
 BEGINNING = datetime(1900, 1, 1, tzinfo=UTC)  # a window from here asks for all there is
 COMPLETE, PENDING, EMPTY = "complete", "pending", "no data"
@@ -80,19 +80,23 @@ def joined(windows: Sequence[BarRequest], longest: timedelta | None) -> list[Bar
     return made
 
 
-def within_depth(
-    due: Sequence[BarRequest], interval: Interval, spec: SourceSpec, now: datetime | None
-) -> tuple[list[BarRequest], tuple[str, ...]]:
+def within_depth(due: Sequence[BarRequest], source: Source, now: datetime | None) -> tuple[list[BarRequest], tuple[str, ...]]:
     """The windows cut to what the source keeps, joined into as few requests as it allows; and a word where something was cut off.
     Without `now` nothing is cut: a recording is what it is."""
+    if not due:
+        return [], ()
+    spec, plan, interval = source.spec, source.plan, due[0].interval
     depth = spec.intervals[interval]
     whole = joined(due, depth.per_request)
-    if depth.history is None or now is None:
+    allowed = plan.history.get(interval)
+    history = min((h for h in (depth.history, allowed) if h is not None), default=None)
+    if history is None or now is None:
         return whole, ()
-    oldest = now - depth.history + timedelta(minutes=5)  # a request takes its time
+    oldest = now - history + timedelta(minutes=5)  # a request takes its time
     if all(w.start >= oldest for w in whole):
         return whole, ()
-    told = f"{spec.name} keeps {interval} bars for {depth.history.days} days; before {oldest:%Y-%m-%d} it has none"
+    by = f"{spec.name} keeps" if history == depth.history else f"the plan {plan.name} of {spec.name} has"
+    told = f"{by} {interval} bars for {history.days} days; before {oldest:%Y-%m-%d} it has none"
     return [w.over(max(w.start, oldest), w.end) for w in whole if w.end > oldest], (told,)
 
 

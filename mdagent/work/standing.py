@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from mdagent.market import Adjustment
+from mdagent.work.need import is_known, need_of
 from mdagent.work.report import Considered, Line
 from mdagent.work.spans import BENIGN, EMPTY, gaps, open_stretches
 
@@ -68,16 +71,32 @@ def cached(
     sessions: Callable[[Reader, BarRequest], Sequence[Session] | None],
     now: datetime,
 ) -> Line | None:
-    """The line of a request that the store can serve by itself: a source of `sources` covers all of it, final or fresh."""
-    for source in sources:
-        stretches = open_stretches(request, reader.coverage(request, source), now)
-        if stretches and gaps(request, stretches, sessions(reader, request.over(stretches[0][0], stretches[-1][1])), now):
+    """The line of a request that the store can serve by itself: a series of one of `sources` covers all of it, final or fresh, and is
+    on the basis asked for or can be brought to it by what is known."""
+    for source, basis in reader.bases(request, sources):
+        stored = request if basis == request.adjustment.value else replace(request, adjustment=Adjustment(basis))
+        stretches = open_stretches(stored, reader.coverage(stored, source), now)
+        if stretches and gaps(stored, stretches, sessions(reader, stored.over(stretches[0][0], stretches[-1][1])), now):
             continue
-        return _serve(reader, request, source)
+        need = need_of(reader, stored, request.adjustment, source)
+        if need is not None and not (is_known(reader, stored, source, need, now) and reader.joint(request, (source,)).parts):
+            continue
+        line = line_of(reader, stored, source)._replace(request=request)
+        told = Considered(source, chosen=True, reasons=("the store has it",))
+        return line._replace(considered=(told,))
     return None
 
 
-def _serve(reader: Reader, request: BarRequest, source: str) -> Line:
-    line = line_of(reader, request, source)
-    told = Considered(source, chosen=True, reasons=("the store has it",))
-    return line._replace(considered=(told,))
+def whole_series(reader: Reader, lines: Sequence[Line], sources: Sequence[str]) -> tuple[list[Line], list[tuple[object, ...]]]:
+    """The consolidated rows of all lines that have bars, each on the basis asked for; the lines tell which sources are left out of them,
+    and why."""
+    told, rows = [], []
+    for line in lines:
+        if not line.bars or (line.failure is not None and line.failure.kind == "MISMATCH"):
+            told.append(line)
+            continue
+        joint = reader.joint(line.request, sources)
+        rows += reader.rows(line.request, joint)
+        left = tuple(f"{one.source} is left out: {one.why}" for one in joint.left if one.source != line.source)
+        told.append(line._replace(notes=(*line.notes, *left)) if left else line)
+    return told, rows

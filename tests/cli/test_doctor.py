@@ -9,12 +9,16 @@ import duckdb
 import pytest
 
 from mdagent.clock import VirtualClock
+from mdagent.sources import NAMES, spec_of
 from mdagent.store.ledger import open_ledger
 from mdagent.store.lock import locked
 from tests.cli.shell import NOW
 
 if TYPE_CHECKING:
     from tests.cli.shell import Said, Shell
+
+LATER = datetime(2099, 1, 1, tzinfo=UTC)  # in the live world a clock before the day of the build is wrong
+KEYED = [name for name in NAMES if spec_of(name).needs_key]
 
 
 def checks(said: Said) -> dict[str, dict[str, str]]:
@@ -90,6 +94,50 @@ def test_a_clock_that_is_years_behind_is_bad_in_the_live_world(shell: Shell) -> 
     said = shell.run("doctor", "--json", MDAGENT_SANDBOX="")
     assert said.code == 3
     assert checks(said)["clock"]["next_step"] == "set the machine's clock"
+
+
+def test_a_missing_key_is_a_note_that_names_the_variable(shell: Shell) -> None:
+    shell.clock.set(LATER)
+    told = checks(shell.good("doctor", "--json", MDAGENT_SANDBOX=""))
+    for name in KEYED:
+        end = spec_of(name).retired(shell.clock.now().date())
+        row = told[f"key of {name}"]
+        assert row["state"] == "note"
+        if end:
+            assert f"retired on {end.day}" in row["seen"]
+        else:
+            assert (row["seen"], row["next_step"]) == ("missing", f"set MDAGENT_{name.upper()}_API_KEY")
+    assert told["key of yahoo"]["state"] == "ok"
+
+
+def test_a_key_that_is_there_is_ok_and_not_shown(shell: Shell) -> None:
+    shell.clock.set(LATER)
+    keys = {f"MDAGENT_{name.upper()}_API_KEY": "canary-4711-key" for name in KEYED}
+    said = shell.good("doctor", "--json", MDAGENT_SANDBOX="", **keys)
+    assert "canary" not in said.out
+    ended = [name for name in KEYED if spec_of(name).retired(LATER.date())]
+    assert {checks(said)[f"key of {name}"]["seen"] for name in KEYED if name not in ended} == {"present"}
+
+
+def test_a_source_that_is_disabled_needs_no_key(shell: Shell) -> None:
+    shell.clock.set(LATER)
+    off = {f"MDAGENT_SOURCES__{name.upper()}__ENABLED": "false" for name in NAMES}
+    told = checks(shell.good("doctor", "--json", MDAGENT_SANDBOX="", **off))
+    assert {told[f"key of {name}"]["seen"] for name in NAMES} == {"the source is disabled"}
+
+
+def test_the_sandbox_needs_no_key(shell: Shell) -> None:
+    told = checks(shell.good("doctor", "--json"))
+    assert {told[f"key of {name}"]["seen"] for name in KEYED} == {"not needed in the sandbox"}
+
+
+def test_a_plan_that_the_source_does_not_have_is_bad(shell: Shell) -> None:
+    said = shell.run("doctor", "--json", MDAGENT_SOURCES__YAHOO__PLAN="gold")
+    assert said.code == 3
+    bad = [row for row in said.json if row["state"] == "bad"]
+    assert [(row["seen"], row["next_step"]) for row in bad] == [
+        ("sources.yahoo.plan is 'gold': Yahoo Finance has no such plan", "use one of free")
+    ]
 
 
 def test_a_person_gets_a_table(stocked: Shell) -> None:

@@ -40,7 +40,13 @@ def test_what_is_not_stored_is_no_data_and_never_fetched(stocked: Shell) -> None
     assert (said.code, said.out) == (12, HEADER + "\n")
     assert "mdagent fetch SYMBOL" in said.err
     assert stocked.run("export", "AAPL", "-i", "1h").code == 12
-    assert stocked.run("export", "AAPL", "--adjust", "all").code == 12
+
+
+def test_what_cannot_be_brought_to_the_basis_is_refused_with_the_reason(stocked: Shell) -> None:
+    said = stocked.run("export", "AAPL", "--adjust", "all")
+    assert (said.code, said.out) == (4, HEADER + "\n")
+    assert "AAPL: yahoo is left out: it has splits prices, and its splits and dividends are known only to 2024-02-01" in said.err
+    assert "mdagent fetch SYMBOL" in said.err
 
 
 def test_without_a_store_there_is_nothing_to_export_and_none_is_made(shell: Shell) -> None:

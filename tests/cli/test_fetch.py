@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mdagent.sources import NAMES
 from tests.cli.shell import HEADER, JANUARY
 
 if TYPE_CHECKING:
@@ -106,16 +107,25 @@ def test_symbols_of_other_exchanges_keep_their_currency_and_calendar(shell: Shel
 
 
 def test_an_unknown_symbol_is_told_once_and_remembered(shell: Shell) -> None:
-    said, report = shell.fetch("NOSUCH", *JANUARY)
+    said, report = shell.fetch("NOSUCH", *JANUARY, "--source", "yahoo")
     assert (said.code, said.out) == (13, HEADER + "\n")
     assert report["requests"] == 1
     assert (report["exit_code"], report["symbols"][0]["failure"]["kind"]) == (13, "UNKNOWN_SYMBOL")
     assert "mdagent search NAME" in said.err
-    again, report = shell.fetch("NOSUCH", *JANUARY)
+    again, report = shell.fetch("NOSUCH", *JANUARY, "--source", "yahoo")
     assert (again.code, report["requests"]) == (13, 0)
     assert "asked again from 2024-02-06 22:00Z, or with --refresh" in again.err
-    refreshed, report = shell.fetch("NOSUCH", *JANUARY, "--refresh")
+    refreshed, report = shell.fetch("NOSUCH", *JANUARY, "--source", "yahoo", "--refresh")
     assert (refreshed.code, report["requests"]) == (13, 1)
+
+
+def test_what_one_source_does_not_know_the_others_are_asked_for(shell: Shell) -> None:
+    said, report = shell.fetch("NOSUCH", *JANUARY)
+    assert said.code == 13
+    asked = [told["source"] for told in report["symbols"][0]["considered"]]
+    assert set(asked) == set(NAMES)
+    assert asked[0] == "yahoo", "a source without a key comes first"
+    assert "Yahoo does not know this symbol" in said.err
 
 
 def test_one_bad_symbol_among_good_ones_is_partly_served(stocked: Shell) -> None:
@@ -140,7 +150,7 @@ def test_an_end_in_the_future_is_taken_as_now_and_said(shell: Shell) -> None:
 
 
 def test_a_window_without_a_session_is_no_data(shell: Shell) -> None:
-    said, report = shell.fetch("AAPL", "--start", "2024-01-13", "--end", "2024-01-16")
+    said, report = shell.fetch("AAPL", "--start", "2024-01-13", "--end", "2024-01-16", "--source", "yahoo")
     assert (said.code, report["requests"], said.out) == (12, 0, HEADER + "\n")
 
 
@@ -224,7 +234,7 @@ def test_minutes_older_than_thirty_days_are_clipped_and_said_each_time(shell: Sh
 
 
 def test_minutes_wholly_older_than_thirty_days_are_refused_without_a_request(shell: Shell) -> None:
-    said, report = shell.fetch("AAPL", "-i", "1m", "--start", "2023-11-01", "--end", "2023-11-10")
+    said, report = shell.fetch("AAPL", "-i", "1m", "--start", "2023-11-01", "--end", "2023-11-10", "--source", "yahoo")
     assert (said.code, report["requests"]) == (12, 0)
     assert "yahoo keeps 1m bars for 30 days" in said.err
 
@@ -238,20 +248,21 @@ def test_all_there_is_is_asked_for_with_period_max(shell: Shell) -> None:
 # Prices
 
 
-def test_prices_adjusted_for_dividends_are_a_series_of_their_own(stocked: Shell) -> None:
-    said, report = stocked.fetch("IBE.MC", "--start", "2023-12-01", "--end", "2024-01-09", "--adjust", "all")
+def test_one_delivery_serves_every_basis(stocked: Shell) -> None:
+    said, report = stocked.fetch("IBE.MC", "--start", "2023-04-03", "--end", "2023-07-03", "--adjust", "all")
     assert report["requests"] == 1
     assert {r["adjustment"] for r in said.rows} == {"all"}
-    splits, report = stocked.fetch("IBE.MC", "--start", "2023-12-01", "--end", "2024-01-09")
-    assert report["requests"] == 1
+    splits, report = stocked.fetch("IBE.MC", "--start", "2023-04-03", "--end", "2023-07-03")
+    assert report["requests"] == 0
     assert {r["adjustment"] for r in splits.rows} == {"splits"}
+    ratios = {round(float(a["close"]) / float(b["close"]), 6) for a, b in zip(said.rows, splits.rows, strict=True)}
+    assert len(ratios) == 2, "the dividend of May lies between"
 
 
-@pytest.mark.parametrize(("words", "why"), [(("--adjust", "raw"), "not raw"), (("-i", "5m", "--adjust", "all"), "splits prices, not all")])
-def test_what_no_source_delivers_is_told_and_not_invented(shell: Shell, words: tuple[str, ...], why: str) -> None:
-    said, report = shell.fetch("AAPL", "--period", "5d", *words)
+def test_what_no_source_delivers_is_told_and_not_invented(shell: Shell) -> None:
+    said, report = shell.fetch("AAPL", "-i", "1w", "--source", "iexcloud", *JANUARY)
     assert (said.code, report["requests"], said.out) == (4, 0, HEADER + "\n")
-    assert why in said.err
+    assert "it has no 1w bars" in said.err
     assert "mdagent sources list" in said.err
 
 
@@ -280,14 +291,15 @@ def test_a_dry_run_sends_and_stores_nothing_and_says_what_it_would_ask(stocked: 
     assert (report["dry_run"], report["requests"]) == (True, 2)
     assert "2 requests would be sent; nothing was" in said.err
     assert "would ask yahoo for 2024-02-01 00:00 to 2024-02-03 00:00" in said.err
-    assert stocked.good("sources", "status", "--csv").rows[0]["sent_1h"] == "2", "those that stocked it"
+    status = {row["source"]: row["sent_1h"] for row in stocked.good("sources", "status", "--csv").rows}
+    assert status["yahoo"] == "2", "those that stocked it"
     assert stocked.good("query", "SELECT DISTINCT symbol FROM bars ORDER BY 1").rows == [{"symbol": "AAPL"}, {"symbol": "MSFT"}]
 
 
 def test_a_dry_run_of_what_cannot_be_had_ends_as_the_fetch_would(shell: Shell) -> None:
-    said, report = shell.fetch("AAPL", "--adjust", "raw", "--dry-run")
+    said, report = shell.fetch("AAPL", "-i", "5m", "--source", "iexcloud", "--dry-run")
     assert (said.code, report["exit_code"], report["requests"]) == (4, 4, 0)
-    assert "not raw" in said.err
+    assert "iexcloud: it has no 5m bars" in said.err
 
 
 # Explaining
@@ -304,15 +316,15 @@ def test_explain_tells_the_source_and_the_sum_behind_the_grade(stocked: Shell) -
 
 
 def test_explain_tells_why_a_source_was_left_out(shell: Shell) -> None:
-    said = shell.run("fetch", "AAPL", "--adjust", "raw", "--explain")
-    assert "source yahoo: left out: it delivers splits or all prices, not raw" in said.err
+    said = shell.run("fetch", "AAPL", "-i", "5m", "--explain", *JANUARY)
+    assert "source iexcloud: left out: it has no 5m bars" in said.err
 
 
 # The report
 
 
 def test_the_report_has_a_version_and_a_line_for_each_symbol(stocked: Shell) -> None:
-    _, report = stocked.fetch("AAPL", "NOSUCH", *JANUARY)
+    _, report = stocked.fetch("AAPL", "NOSUCH", *JANUARY, "--source", "yahoo")
     assert list(report) == ["schema_version", "run", "exit_code", "dry_run", "requests", "ms", "symbols"]
     assert (report["schema_version"], report["exit_code"], report["requests"]) == (1, 5, 1)
     good, bad = report["symbols"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
+from mdagent.sources import NAMES, spec_of
+
 if TYPE_CHECKING:
     from tests.cli.shell import Shell
 
+KEYED = [name for name in NAMES if spec_of(name).needs_key]
+RETIRED = [name for name in NAMES if any(m.state == "retired" for m in spec_of(name).lifecycle)]
 QUOTE = "symbol,last,bid,ask,as_of,currency,previous_close,day_high,day_low,volume,source"
 
 
@@ -24,7 +29,7 @@ def test_a_quote_tells_the_price_and_the_exchanges_time(shell: Shell) -> None:
 
 
 def test_a_quote_is_the_last_close_that_a_fetch_has(shell: Shell) -> None:
-    last = shell.good("fetch", "AAPL", "--start", "2024-02-05").rows[-1]["close"]
+    last = shell.good("fetch", "AAPL", "--start", "2024-02-05", "--source", "yahoo").rows[-1]["close"]
     assert float(shell.good("quote", "AAPL").rows[0]["last"]) == pytest.approx(float(last), abs=0.005)
 
 
@@ -76,3 +81,53 @@ def test_a_file_that_is_there_is_not_written_over_nor_a_request_spent(shell: She
     assert shell.files() == {"x.csv"}
     shell.good(*words, "-o", "x.csv", "--force")
     assert (shell.cwd / "x.csv").read_text("utf-8").startswith("symbol,")
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "quote" in spec_of(n).offers])
+def test_every_source_that_tells_quotes_can_be_asked(shell: Shell, name: str) -> None:
+    (row,) = shell.good("quote", "AAPL", "--source", name, "--csv").rows
+    assert (row["symbol"], row["source"]) == ("AAPL", name)
+    assert float(row["last"]) == pytest.approx(float(shell.good("quote", "AAPL", "--source", "yahoo").rows[0]["last"]), rel=0.01)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "search" in spec_of(n).offers])
+def test_every_source_that_searches_can_be_asked(shell: Shell, name: str) -> None:
+    rows = shell.good("search", "apple", "--source", name, "--csv").rows
+    assert "AAPL" in {row["symbol"] for row in rows}
+    assert {row["source"] for row in rows} == {name}
+
+
+@pytest.mark.parametrize("name", [n for n in KEYED if n not in RETIRED])
+@pytest.mark.parametrize("words", [("quote", "AAPL", "MSFT"), ("search", "apple"), ("market",), ("actions", "AAPL")])
+def test_a_source_named_without_its_key_is_told_once_with_the_variable_to_set(shell: Shell, name: str, words: tuple[str, ...]) -> None:
+    if words[0] not in spec_of(name).offers:
+        pytest.skip("this source does not offer it, key or no key")
+    said = shell.run(*words, "--source", name, MDAGENT_SANDBOX="")
+    assert (said.code, said.out) == (11, "")
+    assert said.err == f"mdagent: {name}: no key\n  → set MDAGENT_{name.upper()}_API_KEY\n"
+
+
+@pytest.mark.parametrize("name", RETIRED)
+def test_a_retired_source_is_refused_in_the_live_world(shell: Shell, name: str) -> None:
+    shell.clock.set(datetime(2026, 11, 24, 12, tzinfo=UTC))
+    said = shell.run("quote", "AAPL", "--source", name, MDAGENT_SANDBOX="", **{f"MDAGENT_{name.upper()}_API_KEY": "k" * 20})
+    assert (said.code, said.out) == (4, "")
+    assert "retired" in said.err
+    assert "use another source" in said.err
+
+
+@pytest.mark.parametrize("name", KEYED)
+def test_a_plan_without_quotes_says_so_and_sends_nothing(shell: Shell, name: str) -> None:
+    for plan in spec_of(name).plans:
+        if "quote" in plan.lacks:
+            said = shell.run("quote", "AAPL", "--source", name, **{f"MDAGENT_SOURCES__{name.upper()}__PLAN": plan.name})
+            assert (said.code, said.out) == (4, "")
+            assert f"its plan {plan.name} does not include quotes" in said.err
+
+
+def test_a_wrong_key_of_a_named_source_is_told_as_that(shell: Shell) -> None:
+    for name in KEYED:
+        if "quote" in spec_of(name).offers:
+            said = shell.run("quote", "AAPL", "--source", name, **{f"MDAGENT_{name.upper()}_API_KEY": "canary-4711-key"})
+            assert said.code == 11
+            assert "canary" not in said.err

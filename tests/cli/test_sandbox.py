@@ -11,6 +11,8 @@ import httpx
 from mdagent.cli import main
 from mdagent.cli.terminal import Terminal
 from mdagent.clock import VirtualClock
+from mdagent.sources import spec_of
+from mdagent.wire.sandbox.dialects import dialects
 from tests.cli.shell import JANUARY, NOW, Shell
 
 if TYPE_CHECKING:
@@ -74,20 +76,42 @@ def test_thousands_of_symbols_are_there_for_scale_and_nothing_else(shell: Shell)
     assert shell.run("fetch", "SYM00000", "--period", "5d").code == 13
 
 
+def test_every_dialect_is_served_at_an_address_of_its_own_with_the_key_of_its_largest_plan(tmp_path: Path) -> None:
+    clock = Interrupted(NOW)
+    out, err = StringIO(), StringIO()
+    clock.look = lambda: dict(line.split()[:2] for line in out.getvalue().splitlines())["yahoo"]
+    assert main(["sandbox", "serve"], Terminal({"MDAGENT_HOME": str(tmp_path)}, tmp_path, out, err, given_clock=clock)) == 130
+    lines = [line.split() for line in out.getvalue().splitlines()]
+    assert [line[0] for line in lines] == list(dialects())
+    assert len({line[1] for line in lines}) == len(lines)
+    for name, url, *key in lines:
+        assert url.startswith("http://127.0.0.1:")
+        spec = spec_of(name)
+        assert key == ([f"sandbox-{name}-{spec.plans[-1].name}"] if spec.needs_key else [])
+        assert [*dialects()[name].plans] == [p.name for p in spec.plans], "the plans are named alike"
+
+
 def test_the_server_prints_one_address_a_source_and_serves_until_ctrl_c(tmp_path: Path) -> None:
     clock = Interrupted(NOW)
     out, err = StringIO(), StringIO()
     clock.look = lambda: out.getvalue().split()[1]
-    code = main(["sandbox", "serve", "--port", "0"], Terminal({"MDAGENT_HOME": str(tmp_path)}, tmp_path, out, err, given_clock=clock))
+    words = ["sandbox", "serve", "yahoo", "--port", "0"]
+    code = main(words, Terminal({"MDAGENT_HOME": str(tmp_path)}, tmp_path, out, err, given_clock=clock))
     assert code == 130
     name, url = out.getvalue().split()
-    assert name == "yahoo"
+    assert name == "yahoo", "it needs no key, so none is printed"
     assert url.startswith("http://127.0.0.1:")
     assert "interrupted" in err.getvalue()
     (answer,) = clock.seen
     assert answer.status_code == 200
     assert len(answer.json()["chart"]["result"][0]["timestamp"]) == 5
     assert answer.headers["x-mdagent-world"] == "sandbox"
+
+
+def test_a_server_of_a_source_that_there_is_not_is_refused(shell: Shell) -> None:
+    said = shell.run("sandbox", "serve", "nobody")
+    assert (said.code, said.out) == (2, "")
+    assert "no source is called 'nobody'" in said.err
 
 
 def test_a_port_that_is_no_port_is_refused(shell: Shell) -> None:

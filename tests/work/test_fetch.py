@@ -15,7 +15,8 @@ from mdagent.sessions import Session, build, expected
 from mdagent.sources import load
 from mdagent.store.bars import BarStore
 from mdagent.work.dry import dry_line
-from mdagent.work.fetch import Tools, Wish, fetch
+from mdagent.work.fetch import Tools, fetch
+from mdagent.work.fit import Server, Wish
 from tests.sources.answers import at, chart, reply, row
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Desk:
             patience=0.0,
             bounded_depth=True,
         )
-        return self.stage.run(fetch(Wish(request, () if nobody else (self.yahoo,), refresh), tools))
+        return self.stage.run(fetch(Wish(request, () if nobody else (Server(self.yahoo, request.adjustment),), refresh), tools))
 
     def answers(self, *bodies: Any) -> None:
         """What Yahoo says next: a body, or a reply."""
@@ -170,10 +171,10 @@ def test_a_missing_day_is_told_remembered_and_asked_for_again_later(desk: Desk) 
     again = desk.fetch(ask())
     assert (again.requests, again.absent) == (0, line.absent)
     desk.stage.clock.pause(4 * 86400.0)
-    desk.answers(body(["2024-01-04"]))
+    desk.answers(body(WEEK[2:]))
     later = desk.fetch(ask())
     assert (later.requests, later.bars, later.absent) == (1, 8, ())
-    assert desk.windows()[-1] == ("01-04", "01-05")
+    assert desk.windows()[-1] == ("01-04", "01-23"), "up to now: had there been a split since, the other bars would be on another basis"
 
 
 def test_an_empty_answer_is_remembered_too(desk: Desk) -> None:
@@ -324,20 +325,21 @@ def test_asking_from_the_beginning_is_asking_for_all_there_is_and_that_is_not_pa
 
 def test_an_hour_without_minutes_is_told_and_asked_for_again(desk: Desk) -> None:
     morning, afternoon = minutes("2024-01-16", count=60), minutes("2024-01-16", "11:30", 270)
-    desk.answers(chart(morning + afternoon, **MINUTES), chart(minutes("2024-01-16", "10:30", 60), **MINUTES))
+    desk.answers(chart(morning + afternoon, **MINUTES), chart(minutes("2024-01-16", "10:30", 60), **MINUTES), body(["2024-01-18"]))
     line = desk.fetch(ask("2024-01-16", "2024-01-17", "1m"))
     assert (line.bars, line.absent, line.partial) == (330, (("provider gap", 60),), True)
     assert desk.fetch(ask("2024-01-16", "2024-01-17", "1m")).requests == 0
     desk.stage.clock.pause(86400.0)
     whole = desk.fetch(ask("2024-01-16", "2024-01-17", "1m"))
-    assert (whole.requests, whole.bars, whole.absent) == (1, 390, ())
+    assert (whole.requests, whole.bars, whole.absent) == (2, 390, ()), "and one to learn of splits between the two deliveries"
 
 
 # Without asking
 
 
 def dry(desk: Desk, request: BarRequest, *, refresh: bool = False) -> Line:
-    return dry_line(Wish(request, (desk.yahoo,), refresh), desk.store, known, desk.stage.clock.now(), bounded_depth=True)
+    wish = Wish(request, (Server(desk.yahoo, request.adjustment),), refresh)
+    return dry_line(wish, desk.store, known, desk.stage.clock.now(), bounded_depth=True)
 
 
 def test_a_dry_run_counts_what_a_fetch_would_send(desk: Desk) -> None:

@@ -145,17 +145,17 @@ def test_joined_windows_cover_every_gap_in_order(gaps_: list[tuple[int, int]], l
 
 
 def test_what_a_source_no_longer_keeps_is_cut_off_and_said() -> None:
-    spec = load("yahoo").spec
-    due, notes = within_depth([ask("2023-11-01", "2024-01-16", "1m")], Interval.M1, spec, NOW)
+    source = load("yahoo")
+    due, notes = within_depth([ask("2023-11-01", "2024-01-16", "1m")], source, NOW)
     assert [(w.start, w.end) for w in due] == [(NOW - 30 * DAY + 5 * MINUTE, at("2024-01-16"))]
     assert notes == ("yahoo keeps 1m bars for 30 days; before 2023-12-18 it has none",)
-    assert within_depth([ask("2023-11-01", "2023-11-16", "1m")], Interval.M1, spec, NOW) == ([], notes)
+    assert within_depth([ask("2023-11-01", "2023-11-16", "1m")], source, NOW) == ([], notes)
 
 
 @pytest.mark.parametrize(("interval", "now"), [(Interval.D1, NOW), (Interval.M1, None)])
 def test_nothing_is_cut_where_the_past_is_whole(interval: Interval, now: datetime | None) -> None:
     whole = [ask("2010-01-01", "2024-01-16", interval)]
-    assert within_depth(whole, interval, load("yahoo").spec, now) == (whole, ())
+    assert within_depth(whole, load("yahoo"), now) == (whole, ())
 
 
 # What an answer settles

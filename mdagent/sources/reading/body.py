@@ -56,16 +56,21 @@ def read_json(reply: httpx.Response) -> Any:  # noqa: ANN401  JSON is whatever i
     raise failed(FailureKind.MALFORMED, msg, reply.status_code)
 
 
-_SPACED = (b" :", b"\t:", b"\n:", b"\r:")
+_BLANKS = (b" ", b"\t", b"\n", b"\r")
 
 
 def _keys_are_distinct(made: object, raw: bytes) -> bool:
     """Is no key given twice in one object, for certain? Each key ends in `":` where no blank stands before a colon; a key that was
     given twice is counted there twice, and among the objects made of them once."""
-    return not any(gap in raw for gap in _SPACED) and raw.count(b'":') == _keys(made, _DEEPEST)
+    return not _blank_before_colon(raw) and raw.count(b'":') == _keys(made, _DEEPEST)
 
 
-_DEEPEST = 5  # objects further down are not counted, so that they are read with care
+def _blank_before_colon(raw: bytes) -> bool:
+    """Is one there? One letter is found ten times as fast as two."""
+    return any(blank in raw and blank + b":" in raw for blank in _BLANKS)
+
+
+_DEEPEST = 8  # objects further down are not counted, so that they are read with care
 _NESTED = (dict, list)
 
 
@@ -73,14 +78,17 @@ def _keys(made: Any, deeper: int) -> int:  # noqa: ANN401  JSON is whatever it i
     """The keys of an object or list and of what is in it."""
     if not deeper:
         return 0
-    if isinstance(made, dict):
-        return len(made) + sum(_keys(value, deeper - 1) for value in made.values() if isinstance(value, _NESTED))
-    if not isinstance(made, list) or not made or not isinstance(made[0], _NESTED):
+    inner = list(made.values()) if isinstance(made, dict) else made
+    held = len(made) if isinstance(made, dict) else 0
+    if not isinstance(inner, list) or not inner:
+        return held
+    if isinstance(made, list) and not isinstance(inner[0], _NESTED):
         return 0  # a list of numbers; should an object hide behind them, the count will be off
-    first: Any = made[0]
-    if set(map(type, made)) == {dict} and not any(isinstance(value, _NESTED) for value in first.values()):
-        return sum(map(len, made))  # rows; the same holds for what hides in a later one
-    return sum(_keys(item, deeper - 1) for item in made if isinstance(item, _NESTED))
+    ends = (inner[0], inner[-1])
+    flat = all(isinstance(end, dict) and not any(isinstance(value, _NESTED) for value in end.values()) for end in ends)
+    if flat and set(map(type, inner)) == {dict}:
+        return held + sum(map(len, inner))  # rows; the same holds for what hides in one of them
+    return held + sum(_keys(item, deeper - 1) for item in inner if isinstance(item, _NESTED))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -46,12 +46,13 @@ def assemble(answer: Answer, request: BarRequest) -> Rows:
     empty = np.logical_and.reduce([c.null for c in columns])
     spoilt = np.logical_or.reduce([c.null | c.bad for c in columns[:4]]) | columns[4].bad
     good = np.flatnonzero(inside & ~spoilt)
-    order = good[np.argsort(stamps[good], kind="stable")]
     table = np.array([c.values for c in columns])
+    order, unsorted = _ascending(stamps, good)
     first = np.ones(len(order), dtype=bool)
     first[1:] = stamps[order[1:]] != stamps[order[:-1]]
-    leader = order[first][np.cumsum(first) - 1] if len(order) else order
-    same = np.array([_equal(table[:, a], table[:, b]) for a, b in zip(order[~first], leader[~first], strict=True)], dtype=bool)
+    again = ~first
+    leader = order[first][np.cumsum(first) - 1][again] if again.any() else order[:0]
+    same = np.array([_equal(table[:, a], table[:, b]) for a, b in zip(order[again], leader, strict=True)], dtype=bool)
     rejects = [
         *_rejects(answer, np.flatnonzero(~answer.real), "stamp"),
         *_rejects(answer, np.flatnonzero(inside & spoilt & ~empty), "values"),
@@ -59,16 +60,28 @@ def assemble(answer: Answer, request: BarRequest) -> Rows:
     delivery = Delivery(
         rows=len(stamps),
         rejected=tuple(rejects),
-        conflicts=tuple(_rejects(answer, order[~first][~same], "duplicates")),
+        conflicts=tuple(_rejects(answer, order[again][~same], "duplicates")),
         duplicates=int(same.sum()),
         absent=_instants(stamps[inside & empty]),
         outside=_instants(stamps[answer.real & ~inside]),
         snapshot=answer.snapshot,
-        unsorted=bool(len(good) > 1 and (stamps[good[1:]] < stamps[good[:-1]]).any()),
+        unsorted=unsorted,
         named=answer.named,
     )
-    chosen = order[first]
+    chosen = order if not again.any() else order[first]
     return Rows(stamps[chosen], table[:, chosen], delivery, chosen)
+
+
+def _ascending(stamps: np.ndarray, good: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Good rows in order of stamp, equal ones in body order; and whether the body had them in another. Most come in order, or in
+    exactly the opposite one."""
+    gaps = np.diff(stamps[good])
+    none = np.timedelta64(0, "us")
+    if (gaps >= none).all():
+        return good, False
+    if (gaps < none).all():
+        return good[::-1], True
+    return good[np.argsort(stamps[good], kind="stable")], True
 
 
 def bars_of(  # noqa: PLR0913  what a BarSet says besides its rows
@@ -84,6 +97,7 @@ def bars_of(  # noqa: PLR0913  what a BarSet says besides its rows
     vwap: np.ndarray | None = None,
     trades: np.ndarray | None = None,
     venue: str = "",
+    raw_volume: bool = False,
     late: bool = False,
     extended: bool = False,
 ) -> BarSet:
@@ -110,6 +124,7 @@ def bars_of(  # noqa: PLR0913  what a BarSet says besides its rows
         instrument=instrument,
         delivery=rows.delivery._replace(late=late, extended=extended),
         venue=venue,
+        raw_volume=raw_volume,
     )
 
 
@@ -123,8 +138,11 @@ def _us(instant: datetime) -> np.datetime64:
     return np.datetime64(instant.astimezone(UTC).replace(tzinfo=None), "us")
 
 
+_EPOCH, _ZERO = datetime(1970, 1, 1, tzinfo=UTC), np.datetime64(0, "us")
+
+
 def _instants(stamps: np.ndarray) -> tuple[datetime, ...]:
-    return tuple(t.replace(tzinfo=UTC) for t in stamps.tolist())
+    return tuple(map(_EPOCH.__add__, (stamps - _ZERO).tolist()))  # ten times as fast as giving each its zone
 
 
 def _equal(a: np.ndarray, b: np.ndarray) -> bool:

@@ -1,4 +1,7 @@
-"""Columns of text -> numbers, dates and local times, for the providers that send them so."""
+"""Columns of text -> numbers, dates and local times, for the providers that send them so.
+
+A column is read as a whole where all its cells are plain, by arithmetic on its letters, and cell by cell where one of them is not.
+"""
 
 from __future__ import annotations
 
@@ -14,33 +17,64 @@ from mdagent.sources.reading.columns import Column
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_PLAIN = re.compile(r"[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?")
+_PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MARKS = frozenset(b"+-eE")
 _TEXTS = frozenset((str,))
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
-_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", re.ASCII)
+_COMMA, _DASH, _POINT, _ZERO, _COLON = b",-.0:"
+_TENS = 10.0 ** np.arange(16)  # exact, as whole numbers of 15 digits are, so that a quotient is the float nearest to the decimal
 
 
 def decimals(name: str, cells: Sequence[Any]) -> Column:
     """Plain decimal texts as float64: no comma, no space, no word. A cell of None is null; what is no such text is bad in its row,
     a JSON number too; a column of which no cell is one is refused whole (SCHEMA)."""
-    if set(map(type, cells)) == _TEXTS:
-        rest = "".join(cells).encode("utf-8", "replace").translate(None, b"0123456789.")
-        if not _MARKS.issuperset(rest):
-            return _one_by_one(name, cells)
+    try:
+        joined = ",".join(cells).encode("utf-8", "replace")
+    except TypeError:  # not all of them are texts
+        return _one_by_one(name, cells)
+    rest = joined.translate(None, b"0123456789.,")
+    if not _MARKS.issuperset(rest):
+        return _one_by_one(name, cells)
+    values = _whole(joined, len(cells)) if not rest else None
+    if values is None:
         try:
             values = np.array(list(map(float, cells)), dtype=np.float64)
         except ValueError:
             return _one_by_one(name, cells)
-        return Column(values, np.zeros(len(cells), dtype=bool), ~np.isfinite(values))
-    return _one_by_one(name, cells)
+    return Column(values, np.zeros(len(cells), dtype=bool), ~np.isfinite(values))
+
+
+def _whole(joined: bytes, length: int) -> np.ndarray | None:
+    """The numbers of a column of digits in which every cell has a decimal point, or none has; None where it is not so, or where
+    a number has more digits than fit."""
+    letters = np.frombuffer(joined + b",", dtype=np.uint8)
+    marks = np.flatnonzero(letters < _ZERO)  # points and commas
+    if len(marks) == length:
+        return _digits(joined, np.diff(marks, prepend=-1) - 1)
+    if len(marks) != 2 * length:
+        return None
+    points, ends = marks[::2], marks[1::2]
+    begins = np.append(-1, ends[:-1]) + 1
+    before, after = points - begins, ends - points - 1
+    if (letters[points] != _POINT).any() or (letters[ends] != _COMMA).any() or not before.all() or not after.all():
+        return None  # a digit on both sides of each point
+    values = _digits(joined.replace(b".", b""), before + after)
+    return None if values is None else values / _TENS[after]
+
+
+def _digits(joined: bytes, lengths: np.ndarray) -> np.ndarray | None:
+    """Whole numbers of so many digits each, between commas."""
+    if not len(lengths) or lengths.min() < 1 or lengths.max() >= len(_TENS):
+        return None
+    return np.fromstring(joined.decode("ascii"), dtype=np.int64, sep=",").astype(np.float64)
 
 
 def _one_by_one(name: str, cells: Sequence[Any]) -> Column:
     null = np.array([c is None for c in cells], dtype=bool)
     values = np.array([_number(c) for c in cells], dtype=np.float64)
     bad = ~np.isfinite(values) & ~null
-    if len(cells) and bad.all():
+    if bad.any() and not np.isfinite(values).any():
         msg = f"column {name} holds no numbers"
         raise failed(FailureKind.SCHEMA, msg)
     return Column(values, null, bad)
@@ -52,17 +86,17 @@ def _number(cell: object) -> float:
 
 def dates(cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     """`2024-01-02` as datetime64[D], and which cells are such a date; the others stand as 1970-01-01. No cell is one: SCHEMA."""
-    return _stamps(cells, _DATE, 10, "D")
+    return _stamps(cells, _DATE, "0000-00-00", "D")
 
 
 def times(cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
     """`2024-01-02 15:30:00` (a T or a blank, the seconds may be missing) as naive datetime64[s]; else as `dates`."""
-    return _stamps(cells, _TIME, 19, "s")
+    return _stamps(cells, _TIME, "0000-00-00 00:00:00", "s")
 
 
-def _stamps(cells: Sequence[Any], form: re.Pattern[str], length: int, unit: Literal["D", "s"]) -> tuple[np.ndarray, np.ndarray]:
+def _stamps(cells: Sequence[Any], form: re.Pattern[str], like: str, unit: Literal["D", "s"]) -> tuple[np.ndarray, np.ndarray]:
     kind = f"datetime64[{unit}]"
-    if set(map(type, cells)) <= _TEXTS and set(map(len, cells)) <= {length} and not _foreign(cells):
+    if set(map(type, cells)) <= _TEXTS and set(map(len, cells)) <= {len(like)} and _alike(cells, like):
         try:
             return np.array(cells, dtype=kind), np.ones(len(cells), dtype=bool)
         except ValueError:
@@ -81,6 +115,11 @@ def _stamps(cells: Sequence[Any], form: re.Pattern[str], length: int, unit: Lite
     return made, real
 
 
-def _foreign(cells: Sequence[str]) -> bytes:
-    """What of the cells no stamp is made of."""
-    return "".join(cells).encode("utf-8", "replace").translate(None, b"0123456789-: T")
+def _alike(cells: Sequence[str], like: str) -> bool:
+    """Has each text a digit where `like` has one, and else the same letter (all of them a T for the blank, or none)? numpy alone would
+    read `-900-01-01` as a year, and `15:30-03` as a time of another zone."""
+    if cells and "T" in cells[0]:
+        like = like.replace(" ", "T")
+    letters = np.frombuffer("".join(cells).encode("ascii", "replace"), dtype=np.uint8)
+    least, most = (np.frombuffer(edge.encode("ascii") * len(cells), dtype=np.uint8) for edge in (like, like.replace("0", "9")))
+    return bool(((letters >= least) & (letters <= most)).all())

@@ -19,10 +19,11 @@ _FIRST_YEAR, _LAST_YEAR = 1800, 2200
 
 def zone_of(name: object) -> ZoneInfo:
     """The zone that an answer names. Raises ConversationFailed SCHEMA."""
+    told = name if isinstance(name, str) else type(name).__name__
     try:
-        return ZoneInfo(str(name))
+        return ZoneInfo(told)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        msg = f"the answer names the time zone {one_line(str(name), 40)!a}, which does not exist"
+        msg = f"the answer names the time zone {one_line(told, 40)!a}, which does not exist"
         raise failed(FailureKind.SCHEMA, msg) from None
 
 

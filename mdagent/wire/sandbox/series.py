@@ -122,8 +122,9 @@ def intraday(seen: View, interval: str, start: int, end: int, basis: Basis = "ra
     for at_ in range(low, min(high, seen.begun)):
         strip = seen.intraday(at_, at_ + 1, seconds)
         factor = float(seen.factor[at_]) if basis == "raw" else 1.0
+        paid = float(seen.payout(at_, at_ + 1)[0]) if basis == "all" and at_ < seen.shown else 1.0
         day = np.full(len(strip), hours.day[at_])
-        prices = (column * factor for column in strip.columns[1:5])
+        prices = (column * factor * paid for column in strip.columns[1:5])
         parts.append(_bars((day, day, day, strip.stamp, *prices, np.round(strip.volume / factor))))
     if not parts:
         return _NOTHING

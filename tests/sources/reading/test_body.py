@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdagent.guard.outcome import ConversationFailed, FailureKind
-from mdagent.sources.reading.body import CONFLICT, failed, read_json
+from mdagent.sources.reading.body import CONFLICT, _keys_are_distinct, _object, failed, read_json
 from mdagent.sources.reading.fields import number, text
 from tests.sources.answers import reply
 
@@ -70,6 +70,80 @@ def test_lists_given_twice_differ_element_by_element() -> None:
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
 def test_every_value_of_json_comes_back(value: object) -> None:
     assert read_json(reply(json.dumps(value).encode())) == value
+
+
+BLANKS = st.sampled_from(["", "", "", " ", "\n", "\t", "\r", " \n "])
+KEYS = st.sampled_from(["a", "b", "c", '":', '"', "\\", ":", 'a":1,"a', "é"])
+LEAVES = st.sampled_from(["1", "-0.5", "1e3", "null", "true", "[]", "{}", '"a"', '":"', '"\\":"', '"\\"a\\":1"', '"\\\\"', '"{\\"a\\":1}"'])
+
+
+@st.composite
+def objects_of(draw: st.DrawFn, inner: st.SearchStrategy[str]) -> str:
+    """The text of an object: keys may come twice, blanks stand anywhere."""
+    entries = draw(st.lists(st.tuples(KEYS, BLANKS, BLANKS, inner, st.booleans()), max_size=4))
+    told = []
+    for key, before, after, value, escaped in entries:
+        spelled = json.dumps(key)
+        if escaped and key == "a":
+            spelled = '"\\u0061"'  # the same key in other letters
+        told.append(f"{before}{spelled}{before}:{after}{value}{after}")
+    return "{" + ",".join(told) + "}"
+
+
+def lists_of(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.lists(inner, max_size=4).map(lambda items: "[" + ",".join(items) + "]")
+
+
+TEXTS = st.recursive(LEAVES, lambda inner: objects_of(inner) | lists_of(inner), max_leaves=20)
+
+
+def with_care(text: str) -> object:
+    """What the slow way makes of it, object by object."""
+    return json.loads(text, object_pairs_hook=_object)
+
+
+def written(value: object) -> str:
+    """Told apart by type and order too: 1 is not true, and a conflict equals itself alone."""
+    return repr(value)
+
+
+@given(TEXTS)
+def test_counting_keys_never_misses_one_that_comes_twice(text: str) -> None:
+    assert written(read_json(reply(text))) == written(with_care(text))
+
+
+@given(TEXTS, st.integers(1, 12), st.sampled_from(["[%s]", '{"a":%s}', '{"a":1,"b":[%s]}', "[0,%s]", '[{"a":1},{"a":1,"b":%s}]']))
+def test_nor_does_it_however_deep_the_object_lies(text: str, depth: int, shell: str) -> None:
+    for _ in range(depth):
+        text = shell.replace("%s", text)
+    assert written(read_json(reply(text))) == written(with_care(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a" :1,"a":2}',
+        '{"a"\n:1,"a":2}',
+        '{"b":"\\":","a":1,"a":2}',
+        '{"a":"\\":","a" :2}',
+        '[1,{"a":1,"a":2}]',
+        '[{"a":1},{"a":1,"a":2}]',
+        '[{"a":1},{"a":{"b":1,"b":2}}]',
+        '[[],{"a":1,"a":2}]',
+        '{"a":1,"\\u0061":2}',
+        '{"x":[{"a":1,"b":"\\":"},{"a":1,"a":2}]}',
+    ],
+)
+def test_a_key_given_twice_is_found_wherever_it_hides(text: str) -> None:
+    assert "<given twice>" in written(read_json(reply(text)))
+
+
+def test_objects_of_one_shape_are_read_once() -> None:
+    made = {"rows": [{"t": n, "c": 1.5} for n in range(100)], "by day": {str(n): {"c": 1} for n in range(100)}}
+    rows = json.dumps(made, separators=(",", ":"))
+    assert _keys_are_distinct(json.loads(rows), rows.encode())
+    twice = rows.replace('"c":1.5}', '"c":1.5,"c":1.5}', 1)
+    assert not _keys_are_distinct(json.loads(twice), twice.encode())
 
 
 @given(st.binary(max_size=300))

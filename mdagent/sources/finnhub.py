@@ -1,0 +1,245 @@
+"""Finnhub: candles of stocks, funds and indices (a paid plan since 2023), quotes, search, splits and dividends.
+
+Daily and longer prices are adjusted for splits, intraday ones for nothing; there is no choice (`adjusted=` is ignored). **Daily
+volume is as traded** though prices are not: it is delivered as it comes and marked `raw_volume`; price times volume means nothing
+before a split. An answer names neither its symbol nor a currency. Spellings are Yahoo's (`VOD.L`, `SAP.DE`), US classes have a dot.
+
+Where the provider is not clear, the reading was chosen that cannot store a wrong bar. A daily stamp has moved over the years: at
+00:00 UTC it is that date, at any other hour New York's date. A weekly stamp on a weekend is no session, so its row is refused.
+Weeks and months are asked for to their end, lest the last one come short. Hour candles begin on the clock's hour and mix
+pre-market trades with the first half hour of the session: of exchanges whose sessions or afternoons begin at half past, hours are
+made here of half hours within the session. Currencies and coins are not offered: which day a candle of 17:00 New York belongs to
+is nowhere told. `isOpen` of the market status is Finnhub's own word.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from mdagent.errors import UsageError
+from mdagent.guard.outcome import HTTP_OK, ConversationFailed, Failure, FailureKind, kind_of_status
+from mdagent.market import Adjustment, BarSet, CorporateAction, Interval, Listing, MarketStatus, Quote, Symbol
+from mdagent.sources.base import Adapter, Auth, Depth, Milestone, Plan, Quota, SourceSpec
+from mdagent.sources.reading.body import failed, read_json
+from mdagent.sources.reading.fields import number, text
+from mdagent.sources.reading.tables import objects
+from mdagent.sources.reading.windows import first_period, last_instant
+from mdagent.untrusted import one_line
+
+if TYPE_CHECKING:
+    import httpx
+
+    from mdagent.market import BarRequest
+    from mdagent.sources.base import Conversation
+
+RESOLUTIONS = {
+    Interval.M1: "1",
+    Interval.M5: "5",
+    Interval.M15: "15",
+    Interval.M30: "30",
+    Interval.H1: "60",
+    Interval.D1: "D",
+    Interval.W1: "W",
+    Interval.MO1: "M",
+}
+LATEST = 4102444800  # 2100-01-01: nothing is stamped later
+_REST = {Interval.W1: 6 * 86400, Interval.MO1: 30 * 86400}  # seconds of a period that may follow its first day
+_MONTH = Depth(per_request=timedelta(days=30), delivers=(Adjustment.RAW,))  # intraday: at most one month a call
+_LONG = Depth(delivers=(Adjustment.SPLITS,))
+_BURST = Quota(30, 1.0, of="requests")  # on top of every plan
+
+
+def _minutely(limit: int) -> tuple[Quota, ...]:
+    return Quota(limit, 60.0, of="requests"), _BURST
+
+
+SPEC = SourceSpec(
+    name="finnhub",
+    title="Finnhub",
+    hosts=("finnhub.io",),
+    intervals={interval: _MONTH if interval.intraday else _LONG for interval in Interval},
+    plans=(
+        Plan(
+            "free",
+            _minutely(60),
+            lacks=frozenset((*(i.value for i in Interval), "actions", "world")),
+            note="quotes of US listings, search and the market's state; no bars",
+        ),
+        Plan("basic", _minutely(150), 49.99, note="a market; billed quarterly or yearly"),
+        Plan("standard", _minutely(300), 129.99, note="a market; billed quarterly or yearly"),
+        Plan("professional", _minutely(900), 199.99, note="a market; billed quarterly or yearly"),
+    ),
+    cooldown=60.0,
+    delay=timedelta(minutes=20),
+    concurrency=4,
+    covers="US stocks, funds and indices; other exchanges by plan; splits and dividends",
+    terms="personal use under these plans; redistribution needs a contract with Finnhub",
+    checked=date(2026, 11, 24),
+    auth=Auth("header", "X-Finnhub-Token"),
+    offers=frozenset(("quote", "search", "actions", "market")),
+    lifecycle=(Milestone(date(2023, 1, 1), "needs-plan", "stock candles are no longer part of the free plan"),),
+)
+
+_ERROR = re.compile(rb'\s*\{\s*"(error|s)"\s*:\s*"([^"]{0,200})')
+_WORDS = (  # what an error says -> kind; the first that fits, whatever the status
+    (r"don't have access", FailureKind.PLAN_LIMIT),
+    (r"sign up", FailureKind.AUTH),
+    (r"limit reached|too many requests", FailureKind.RATE_LIMITED),
+    (r"api key|token", FailureKind.AUTH),
+)
+
+
+class Source(Adapter):
+    """Conversations with Finnhub's stock endpoints."""
+
+    spec = SPEC
+
+    def bars(self, request: BarRequest) -> Conversation[BarSet]:
+        """Bars with `start <= ts < end`, a long intraday window month by month. Raises ConversationFailed."""
+        from mdagent.sources.finnhub_candle import read_candles
+
+        _check_kind(request.symbol)
+        parts = []
+        pieces = self.cut(request)
+        for piece in pieces:
+            try:
+                reply = yield self._candles(piece)
+                parts.append(read_candles(reply, piece))
+            except ConversationFailed as error:
+                if error.failure.kind is not FailureKind.NO_DATA or len(pieces) == 1:
+                    raise  # a month before the first trade does not spoil the rest
+        if not parts:
+            msg = f"Finnhub has no {request.interval} bars of {request.symbol} in this range"
+            raise failed(FailureKind.NO_DATA, msg)
+        return BarSet.join(parts)
+
+    def quote(self, symbol: Symbol | str) -> Conversation[Quote]:
+        """The last trade. A price of 0 is how Finnhub says that it knows no such symbol."""
+        symbol = Symbol.parse(symbol)
+        body = read_json((yield self.get("/api/v1/quote", {"symbol": symbol.ticker})))
+        last = number(body, "c") if isinstance(body, dict) else None
+        if last is None:
+            msg = f"Finnhub tells no price of {symbol}"
+            raise failed(FailureKind.SCHEMA, msg)
+        if last == 0:
+            msg = f"Finnhub knows no {symbol}: it answered with a price of 0"
+            raise failed(FailureKind.UNKNOWN_SYMBOL, msg)
+        return Quote(
+            symbol,
+            SPEC.name,
+            last,
+            _moment(body),
+            currency=symbol.currency,
+            previous_close=number(body, "pc"),
+            day_high=number(body, "h"),
+            day_low=number(body, "l"),
+        )
+
+    def search(self, words: str) -> Conversation[list[Listing]]:
+        """Symbols that fit the words, in Finnhub's order."""
+        body = read_json((yield self.get("/api/v1/search", {"q": words})))
+        hits = objects(body.get("result") if isinstance(body, dict) else None, "symbols")
+        return [found for hit in hits if (found := _listing(hit))]
+
+    def actions(
+        self, symbol: Symbol, start: datetime, end: datetime, *, payments: bool = True
+    ) -> Conversation[tuple[CorporateAction, ...]]:
+        """Splits and dividends by ex-date, amounts as they were paid."""
+        from mdagent.sources.reading.rows import within
+
+        window = {
+            "symbol": symbol.ticker,
+            "from": f"{start.astimezone(UTC):%Y-%m-%d}",
+            "to": f"{(end - timedelta(microseconds=1)).astimezone(UTC):%Y-%m-%d}",
+        }
+        splits = objects(read_json((yield self.get("/api/v1/stock/split", window))), "splits")
+        paid = objects(read_json((yield self.get("/api/v1/stock/dividend", window))), "dividends") if payments else []
+        return within([*(_split(s, symbol) for s in splits), *(_dividend(p, symbol) for p in paid)], start, end)
+
+    def market(self) -> Conversation[list[MarketStatus]]:
+        """The session in America."""
+        body = read_json((yield self.get("/api/v1/stock/market-status", {"exchange": "US"})))
+        if not isinstance(body, dict) or not isinstance(body.get("isOpen"), bool):
+            msg = "the answer does not tell whether the market is open"
+            raise failed(FailureKind.SCHEMA, msg)
+        session = text(body, "session") or text(body, "holiday") or ("open" if body["isOpen"] else "closed")
+        return [MarketStatus(text(body, "exchange") or "US", SPEC.name, body["isOpen"], session, _moment(body))]
+
+    def error_in(self, reply: httpx.Response) -> Failure | None:
+        """The failure that the status, or an `error` inside a 200, tells; `no_data` is NO_DATA, unknown symbols included."""
+        head, status = reply.content[:2000], reply.status_code
+        told = _ERROR.match(head)
+        if status == HTTP_OK:
+            if told is None or (told[1] == b"s" and told[2] != b"no_data"):
+                return None
+            if told[1] == b"s":
+                return Failure(FailureKind.NO_DATA, "Finnhub has no data of this symbol in this range, or does not know it", status)
+        words = (told[2] if told else head).decode("utf-8", "replace")
+        page = words.lstrip()[:1] == "<"
+        kind = kind_of_status(status, words) or FailureKind.BAD_REQUEST
+        if not page and kind is not FailureKind.SERVER_ERROR:
+            kind = next((k for pattern, k in _WORDS if re.search(pattern, words, re.IGNORECASE)), kind)
+        return Failure(kind, one_line(f"HTTP {status}: {'an HTML page' if page else words.strip() or 'an empty answer'}"), status)
+
+    def _candles(self, request: BarRequest) -> httpx.Request:
+        from mdagent.sources.finnhub_candle import in_halves
+
+        start, end = int(first_period(request).timestamp()), ceil(last_instant(request).timestamp()) + _REST.get(request.interval, 0)
+        resolution = RESOLUTIONS[request.interval]
+        if in_halves(request):
+            resolution, end = RESOLUTIONS[Interval.M30], end + 1800
+        window = {"from": str(start), "to": str(end - 1)}  # both ends included
+        return self.get("/api/v1/stock/candle", {"symbol": request.symbol.ticker, "resolution": resolution} | window)
+
+
+def _check_kind(symbol: Symbol) -> None:
+    if symbol.kind in ("fx", "crypto", "future") or ":" in symbol.ticker:
+        msg = f"mdagent asks Finnhub for stocks, funds and indices alone, not for {symbol}"
+        raise failed(FailureKind.BAD_REQUEST, msg)
+
+
+def _moment(body: dict[str, Any]) -> datetime | None:
+    told = number(body, "t")
+    return datetime.fromtimestamp(told, UTC) if told is not None and 0 < told < LATEST else None
+
+
+def _listing(hit: dict[str, Any]) -> Listing | None:
+    try:
+        symbol = Symbol.parse(text(hit, "symbol"))
+    except UsageError:  # a spelling that could never be asked for
+        return None
+    return Listing(symbol, text(hit, "description"), "", text(hit, "type"), SPEC.name)
+
+
+def _split(entry: dict[str, Any], symbol: Symbol) -> CorporateAction:
+    """`toFactor` new shares for `fromFactor` old ones."""
+    new, old = number(entry, "toFactor"), number(entry, "fromFactor")
+    ratio = new / old if new and old else 0.0
+    if not 0 < ratio < float("inf"):
+        msg = "a split of the answer has no ratio"
+        raise failed(FailureKind.SCHEMA, msg)
+    return CorporateAction("split", _day(entry, symbol), ratio)
+
+
+def _dividend(entry: dict[str, Any], symbol: Symbol) -> CorporateAction:
+    """`amount` is a share's as it was paid; `adjustedAmount` (a share's of today) is not used."""
+    amount = number(entry, "amount")
+    if amount is None:
+        msg = "a dividend of the answer has no amount"
+        raise failed(FailureKind.SCHEMA, msg)
+    return CorporateAction("dividend", _day(entry, symbol), amount, adjusted=False, currency=text(entry, "currency")[:8] or None)
+
+
+def _day(entry: dict[str, Any], symbol: Symbol) -> date:
+    named = text(entry, "symbol")
+    if named and named.upper() != symbol.ticker:
+        msg = f"{symbol} was asked for, the answer is about {one_line(named, 32)}"
+        raise failed(FailureKind.MISMATCH, msg)
+    try:
+        return date.fromisoformat(text(entry, "date"))
+    except ValueError:
+        msg = "a split or dividend of the answer has no date"
+        raise failed(FailureKind.SCHEMA, msg) from None

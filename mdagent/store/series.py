@@ -1,0 +1,331 @@
+"""Which stored series of a symbol can stand together: on one basis, in one unit, as known at one time; and why others cannot."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from math import prod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mdagent.basis import Events, Payment, Split, Way, torn, way
+from mdagent.exchanges import unit_of
+from mdagent.market import Adjustment, Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from mdagent.market import BarRequest
+
+    Ask = Callable[[str, Sequence[Any]], Any]
+
+ACTIONS = "actions"  # in the place of an interval, in the key of what is known of splits (`splits`) and of payments too (`all`)
+_CLOSE_BEFORE = timedelta(days=12)  # a dividend is weighed by a close no older than this
+FRESH = timedelta(hours=18)  # what is known so shortly before a delivery is known for it: no two sessions lie between
+_PREFERRED = (Adjustment.RAW, Adjustment.SPLITS, Adjustment.ALL)
+
+
+class Held(NamedTuple):
+    """What the store has of one source in a window, in the basis and unit that it came in. Times are naive UTC: `first` and `last`
+    stamp, `oldest` and `newest` delivery."""
+
+    source: str
+    basis: Adjustment
+    currency: str | None
+    lot: float
+    raw_volume: bool
+    bars: int
+    first: datetime
+    last: datetime
+    oldest: datetime
+    newest: datetime
+
+
+class Part(NamedTuple):
+    """One source's share of a series, and what its rows are to be multiplied by."""
+
+    held: Held
+    way: Way
+    price: float
+    volume: float
+
+
+class LeftOut(NamedTuple):
+    """A source whose bars cannot stand in this series, and why."""
+
+    source: str
+    why: str
+
+
+class Joint(NamedTuple):
+    """The parts of one series, all on one basis and in `currency`; and who is left out."""
+
+    parts: tuple[Part, ...]
+    left: tuple[LeftOut, ...]
+    currency: str | None
+
+
+class _Told(NamedTuple):
+    """What a source told of splits and payments, and the stretches of time that this is all of."""
+
+    splits: tuple[Split, ...]
+    payments: tuple[tuple[date, float, bool, str | None, datetime], ...]  # day, amount, adjusted, currency, when told
+    spans: dict[str, list[tuple[datetime, datetime]]]
+
+
+class _Look(NamedTuple):
+    """One question to the store: how to ask, what for, and as of when."""
+
+    ask: Ask
+    request: BarRequest
+    as_of: datetime | None
+
+    @property
+    def then(self) -> list[Any]:
+        """The words of `rows_of`."""
+        return [self.as_of] * 3 if self.as_of else []
+
+    @property
+    def told_then(self) -> tuple[str, list[Any]]:
+        """Actions as they stand, or stood, as a condition and its words."""
+        if self.as_of is None:
+            return " AND replaced_at IS NULL", []
+        return " AND fetched_at <= ? AND (replaced_at IS NULL OR replaced_at > ?) AND date <= ?", [
+            self.as_of,
+            self.as_of,
+            self.as_of.date(),
+        ]
+
+
+def held(look: _Look, sources: Sequence[str]) -> list[Held]:
+    """Every series in the window, by source and basis."""
+    among = f" AND source IN ({', '.join('?' * len(sources))})" if sources else ""
+    rows = look.ask(
+        "SELECT source, adjustment, currency, lot, raw_volume, count(*), min(ts), max(ts), min(fetched_at), max(fetched_at)"
+        f" FROM {rows_of(look.as_of)} WHERE symbol = ? AND interval = ? AND ts >= ? AND ts < ?{among} GROUP BY ALL ORDER BY ALL",
+        [*look.then, *_window(look.request), *sources],
+    ).fetchall()
+    return [Held(r[0], Adjustment(r[1]), *r[2:]) for r in rows]
+
+
+def rows_of(as_of: datetime | None) -> str:
+    """The table of bars as it is, or as it was; then with three places for that time."""
+    if as_of is None:
+        return "bars"
+    columns = "symbol, interval, ts, source, adjustment, open, high, low, close, volume, score, fetched_at, currency, lot, raw_volume"
+    return (
+        f"(SELECT {columns}, provisional FROM bars WHERE fetched_at <= ? UNION ALL"
+        f" SELECT {columns}, false AS provisional FROM revisions WHERE fetched_at <= ? AND replaced_at > ?)"
+    )
+
+
+def _window(request: BarRequest) -> list[Any]:
+    from mdagent.store.read import naive
+
+    return [request.symbol.ticker, request.interval.value, naive(request.start), naive(request.end)]
+
+
+def join(ask: Ask, request: BarRequest, sources: Sequence[str] = (), as_of: datetime | None = None) -> Joint:
+    """The series of a request: each source's best basis that can be brought to the one asked for, all in one unit. `as_of` (naive
+    UTC): what was known then."""
+    look = _Look(ask, request, as_of)
+    found = held(look, sources)
+    splits = _all_splits(look) if found else {}
+    parts: dict[str, Part] = {}
+    refused: dict[str, str] = {}
+    for one in sorted(found, key=lambda h: (h.basis is not request.adjustment, -h.bars, _PREFERRED.index(h.basis))):
+        if one.source in parts and parts[one.source].held.basis is not one.basis:
+            continue  # a second basis of the same source
+        told = _told(look, one.source, splits.get(one.source, ()), _needs(one, request))
+        made = _convert(look, one, told, splits)
+        if isinstance(made, Part):
+            parts[one.source if one.source not in parts else f"{one.source} {one.currency}"] = made
+        else:
+            refused.setdefault(one.source, made)
+    return _in_one_unit(request, list(parts.values()), {s: why for s, why in refused.items() if s not in parts})
+
+
+def _needs(one: Held, request: BarRequest) -> str:
+    """What has to be known for these rows: `all`, `splits`, or nothing."""
+    wanted = request.adjustment
+    if one.basis is wanted:
+        several = one.oldest.date() != one.newest.date()
+        return "" if wanted is Adjustment.RAW or not several else "all" if wanted is Adjustment.ALL else "splits"
+    return "all" if Adjustment.ALL in (one.basis, wanted) else "splits"
+
+
+def _all_splits(look: _Look) -> dict[str, tuple[Split, ...]]:
+    """The splits of the symbol that each source tells."""
+    then, words = look.told_then
+    rows = look.ask(
+        f"SELECT source, date, value, min(fetched_at) FROM actions WHERE symbol = ? AND kind = 'split'{then} GROUP BY ALL ORDER BY 1, 2",
+        [look.request.symbol.ticker, *words],
+    ).fetchall()
+    found: dict[str, list[Split]] = {}
+    for source, day, ratio, told in rows:
+        known = min(told, datetime.combine(day, time()) + timedelta(days=1))
+        found.setdefault(source, []).append(Split(day, ratio, known))
+    return {source: tuple(splits) for source, splits in found.items()}
+
+
+def _told(look: _Look, source: str, splits: tuple[Split, ...], needed: str) -> _Told:
+    if not needed:
+        return _Told(splits, (), {})
+    symbol = look.request.symbol.ticker
+    rows = look.ask(
+        "SELECT adjustment, start_ts, end_ts FROM coverage WHERE symbol = ? AND interval = ? AND source = ? ORDER BY start_ts",
+        [symbol, ACTIONS, source],
+    ).fetchall()
+    spans = {"splits": [(a, b) for _, a, b in rows], "all": [(a, b) for kinds, a, b in rows if kinds == "all"]}
+    if needed != "all":
+        return _Told(splits, (), spans)
+    then, words = look.told_then
+    paid = look.ask(
+        "SELECT date, value, adjusted, currency, fetched_at FROM actions"
+        f" WHERE symbol = ? AND source = ? AND kind <> 'split'{then} ORDER BY date",
+        [symbol, source, *words],
+    ).fetchall()
+    return _Told(splits, tuple(paid), spans)
+
+
+def known_to(spans: Iterable[tuple[datetime, datetime]], start: datetime) -> datetime | None:
+    """How far everything is known from `start` on without a hole; None where it is not even there."""
+    reached = start
+    for first, after in sorted(spans):
+        if first <= reached:
+            reached = max(reached, after)
+    return reached if reached > start else None
+
+
+def _convert(look: _Look, one: Held, told: _Told, others: dict[str, tuple[Split, ...]]) -> Part | str:
+    """How these rows are brought to the basis asked for; or why they cannot be."""
+    request = look.request
+    needed, wanted = _needs(one, request), request.adjustment
+    name = "its splits" if needed == "splits" else "its splits and dividends"
+    since = one.first if one.basis is not wanted else one.oldest
+    limit = one.oldest if one.basis is not Adjustment.RAW else None  # what was told after a delivery is not in its prices
+    if needed:
+        limit = known_to(told.spans.get(needed, ()), since)
+        if limit is None and one.basis is wanted and _came_at_once(look, one):
+            limit = one.newest
+        if limit is None:
+            return f"it has {one.basis} prices, and {name} since {since:%Y-%m-%d} are not known"
+        if limit < one.newest - FRESH:
+            return f"it has {one.basis} prices, and {name} are known only to {limit:%Y-%m-%d}"
+    late = [] if limit is None else _unheard(limit, told.splits, others)
+    if late:
+        return f"a split of {late[0]} is not among what it told by {limit:%Y-%m-%d}"
+    broken = torn(request.interval, told.splits, one.first.date(), (one.last + _length(request.interval)).date())
+    if broken and one.basis is not wanted:
+        return f"the split of {broken} falls within one of its {request.interval} bars"
+    payments = _weighed(look, one, told) if needed == "all" else ()
+    light = next((p.day for p in payments if p.left is None and p.day > one.first.date()), None)
+    if light:
+        return f"the close before its dividend of {light} is not stored"
+    events = Events(told.splits, payments, request.symbol.mic)
+    return Part(one, way(one.basis, wanted, events, request.interval, raw_volume=one.raw_volume), 1.0, one.lot)
+
+
+def _came_at_once(look: _Look, one: Held) -> bool:
+    """Was the whole window delivered on one day, though rows that had not changed bear the time when they first came?"""
+    symbol, interval, start, end = _window(look.request)
+    row = look.ask(
+        "SELECT min(as_of), max(as_of) FROM coverage WHERE symbol = ? AND interval = ? AND source = ? AND adjustment = ?"
+        " AND end_ts > ? AND start_ts < ?",
+        [symbol, interval, one.source, one.basis.value, start, end],
+    ).fetchone()
+    return bool(row and row[0] and row[0].date() == row[1].date())
+
+
+def _unheard(limit: datetime, own: Sequence[Split], others: dict[str, tuple[Split, ...]]) -> list[date]:
+    """Splits after `limit` that other sources tell and this one does not."""
+    known = {s.day for s in own}
+    return sorted({s.day for splits in others.values() for s in splits if s.day > limit.date() and s.day not in known})
+
+
+def _length(interval: Interval) -> timedelta:
+    return timedelta(days={Interval.W1: 7, Interval.MO1: 31}.get(interval, 1))
+
+
+def _weighed(look: _Look, one: Held, told: _Told) -> tuple[Payment, ...]:
+    """Each payment with the share of the price that it left, by the last daily close of the same source before it."""
+    due = [p for p in told.payments if p[0] > one.first.date()]
+    if not due:
+        return ()
+    days = ", ".join(f"(DATE '{day}')" for day in sorted({p[0] for p in due}))
+    rows = look.ask(
+        f"SELECT p.day, b.ts, b.close, b.adjustment, b.fetched_at, b.currency FROM (VALUES {days}) p(day) ASOF JOIN"
+        f" (SELECT * FROM {rows_of(look.as_of)}"
+        " WHERE symbol = ? AND interval = '1d' AND source = ? AND adjustment = ? AND NOT provisional) b ON p.day > b.ts",
+        [*look.then, look.request.symbol.ticker, one.source, _daily_basis(look, one)],
+    ).fetchall()
+    closes = {row[0]: row for row in rows if datetime.combine(row[0], time()) - row[1] <= _CLOSE_BEFORE}
+    return tuple(Payment(day, _left(closes.get(day), [p for p in due if p[0] == day], told.splits)) for day in sorted({p[0] for p in due}))
+
+
+def _daily_basis(look: _Look, one: Held) -> str:
+    """The basis in which most daily bars of the source are stored, fully adjusted ones left aside: they weigh nothing."""
+    row = look.ask(
+        "SELECT adjustment FROM bars WHERE symbol = ? AND interval = '1d' AND source = ? AND adjustment <> 'all'"
+        " GROUP BY 1 ORDER BY count(*) DESC LIMIT 1",
+        [look.request.symbol.ticker, one.source],
+    ).fetchone()
+    return str(row[0]) if row else "raw"
+
+
+def _left(row: Any, paid: Sequence[tuple[date, float, bool, str | None, datetime]], splits: Sequence[Split]) -> float | None:  # noqa: ANN401  a row of DuckDB
+    """1 - payment / close, both in shares of now; None where it cannot be told."""
+    if row is None:
+        return None
+    day, ts, close, basis, fetched, currency = row
+    now = close / prod(s.ratio for s in splits if (s.day > ts.date() if basis == "raw" else s.known > fetched))
+    total = 0.0
+    for _, amount, adjusted, told_in, told in paid:
+        scale = _exchange(told_in or currency, currency)
+        if scale is None:
+            return None
+        total += amount * scale / prod(s.ratio for s in splits if (s.known > told if adjusted else s.day > day))
+    left: float = 1.0 - total / now if now > 0 else 0.0
+    return left if 0.0 < left < 1.0 else None
+
+
+def _exchange(given: str | None, wanted: str | None) -> float | None:
+    """What an amount is multiplied by to be in another unit of the same currency; None for another currency."""
+    if given == wanted or wanted is None or given is None:
+        return 1.0
+    (one, scale), (other, size) = unit_of(given), unit_of(wanted)
+    return size / scale if one == other else None
+
+
+def _in_one_unit(request: BarRequest, parts: list[Part], refused: dict[str, str]) -> Joint:
+    """All in the unit that the exchange quotes in, or that most bars have; what is in another currency is left out, never averaged."""
+    weights: dict[str, int] = {}
+    for part in parts:
+        named = part.held.currency or request.symbol.currency
+        if named:
+            weights[named] = weights.get(named, 0) + part.held.bars
+    usual = request.symbol.currencies
+    unit = min(weights, key=lambda c: (usual.index(c) if c in usual else len(usual), -weights[c], c)) if weights else None
+    kept = []
+    for part in parts:
+        named = part.held.currency or request.symbol.currency
+        scale = _exchange(named, unit)
+        if unit is not None and named is None:
+            refused[part.held.source] = f"it tells no currency, and {request.symbol} may be quoted in {'/'.join(usual) or 'any'}"
+        elif scale is None:
+            refused[part.held.source] = f"it is quoted in {named}, the series is in {unit}"
+        else:
+            kept.append(part._replace(price=part.price * scale))
+    return Joint(tuple(kept), tuple(LeftOut(s, why) for s, why in sorted(refused.items())), unit)
+
+
+def knows(ask: Ask, symbol: str, source: str, kinds: str, since: datetime) -> datetime | None:
+    """How far every split (`splits`), or every payment too (`all`), is known from `since` on; naive UTC."""
+    among = "" if kinds == "splits" else " AND adjustment = 'all'"
+    query = f"SELECT start_ts, end_ts FROM coverage WHERE symbol = ? AND interval = ? AND source = ?{among} ORDER BY start_ts"
+    return known_to(ask(query, [symbol, ACTIONS, source]).fetchall(), since)
+
+
+def deliveries(ask: Ask, request: BarRequest, source: str) -> tuple[datetime, datetime] | None:
+    """When the oldest and the newest row of a stored series came, whatever the window; naive UTC."""
+    query = "SELECT min(fetched_at), max(fetched_at) FROM bars WHERE symbol = ? AND interval = ? AND source = ? AND adjustment = ?"
+    row = ask(query, [request.symbol.ticker, request.interval.value, source, request.adjustment.value]).fetchone()
+    return (row[0], row[1]) if row and row[0] else None

@@ -1,0 +1,189 @@
+"""What the store lacks of one source's bars, asked for, judged and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mdagent.guard.outcome import Failure, FailureKind
+from mdagent.market import Adjustment
+from mdagent.quality.checks import judge
+from mdagent.quality.grade import arithmetic, bar_scores, grade
+from mdagent.store.read import key_of
+from mdagent.store.write import Batch
+from mdagent.work.fit import tells_actions
+from mdagent.work.gate import Call
+from mdagent.work.spans import first_pending, gaps, nothing, open_stretches, settle, within_depth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    import numpy as np
+
+    from mdagent.clock import Clock
+    from mdagent.market import BarRequest, BarSet
+    from mdagent.sessions import Session
+    from mdagent.sources.base import Source
+    from mdagent.store.bars import BarStore
+    from mdagent.store.ledger import Ledger
+    from mdagent.store.read import Span
+    from mdagent.store.write import Kept
+    from mdagent.work.gate import Gate, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a fetch works with. `sessions` gives the sessions round a window, None where the calendar is unknown."""
+
+    store: BarStore
+    ledger: Ledger
+    gate: Gate
+    clock: Clock
+    sessions: Callable[[BarRequest], Sequence[Session] | None]
+    deadline: float
+    patience: float  # seconds that a request may wait for its turn and for quota, besides
+    bounded_depth: bool  # does the world keep only so much past? (a recording is what it is)
+
+    def call(self, endpoint: str, request: BarRequest) -> Call:
+        """A call for that request, from now on."""
+        return Call(endpoint, request.symbol.ticker, self.clock.monotonic() + (request.deadline or self.deadline), self.patience)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What came of asking for all that was due: requests sent, the failure that ended it, the reason why a window stayed empty,
+    whether older bars were restated, and how many rows a split accounts for."""
+
+    sent: int = 0
+    failure: Failure | None = None
+    lacking: Failure | None = None
+    notes: tuple[str, ...] = ()
+    restated: bool = False
+    restatements: int = 0
+
+    def and_then(self, more: Filled) -> Filled:
+        """Both, the later one's failure."""
+        return replace(
+            self,
+            sent=self.sent + more.sent,
+            failure=more.failure,
+            restatements=self.restatements + more.restatements,
+            restated=more.restated,
+        )
+
+
+async def fill(source: Source, request: BarRequest, tools: Tools, *, refresh: bool = False) -> Filled:
+    """Ask for every window that is due, on the basis of the request; each answer is kept as soon as it is judged. An empty window does
+    not stop the others. Bars that a split restated meanwhile are asked for once more. Raises StoreError."""
+    sessions = tools.sessions(request)
+    done = await _ask(source, request, sessions, tools, refresh=refresh)
+    if done.restated and done.failure is None:  # a split came with the new bars, and made the old ones due again
+        done = done.and_then(await _ask(source, request, sessions, tools, refresh=False))
+    return done
+
+
+async def _ask(source: Source, request: BarRequest, sessions: Sequence[Session] | None, tools: Tools, *, refresh: bool) -> Filled:
+    name, now = source.spec.name, tools.clock.now()
+    due, notes = within_depth(due_windows(source, request, sessions, tools, refresh=refresh), source, now if tools.bounded_depth else None)
+    done = Filled(lacking=Failure(FailureKind.NO_DATA, notes[0]) if notes else None, notes=tuple(notes))
+    for window in due:
+        result = await tools.gate.converse(source, partial(source.bars, window), tools.call("bars", request))
+        done = replace(done, sent=done.sent + sum(a.sent for a in result.attempts))
+        came = take(source, window, result, sessions, tools)
+        if refresh and result.value is not None:
+            tools.ledger.forget_unknown(name, request.symbol.ticker)
+        if isinstance(came, Failure) and came.kind is FailureKind.NO_DATA:
+            done = replace(done, lacking=came)
+        elif isinstance(came, Failure):
+            return replace(done, failure=came)
+        else:
+            done = replace(done, restated=done.restated or came.restated, restatements=done.restatements + came.restatements)
+    return done
+
+
+def take(source: Source, window: BarRequest, result: Result[BarSet], sessions: Sequence[Session] | None, tools: Tools) -> Kept | Failure:
+    """Keep what came, of a failure half-way what came before it; an answer without bars is remembered as such."""
+    now = tools.clock.now()
+    came: Kept | Failure | None = result.failure
+    if result.value is not None:
+        bars = replace(result.value, fetched_at=now)
+        if result.failure is not None and len(bars):  # pages up to the last one that came are settled, what follows is due still
+            window = window.over(window.start, _after(bars, window))
+        kept = keep(source, window, bars, sessions, tools)
+        if isinstance(kept, Failure) and result.failure is None:
+            tools.gate.blame(result.attempts, kept)
+        came = result.failure or kept
+    if isinstance(came, Failure) and came.kind is FailureKind.NO_DATA:
+        with tools.store.writing(f"fetch {window.symbol}") as writer:  # so that it is not asked for again at once
+            writer.cover(key_of(window, source.spec.name), (nothing(window, now),), now)
+    assert came is not None  # noqa: S101  a result has a value or a failure
+    return came
+
+
+def _after(bars: BarSet, window: BarRequest) -> datetime:
+    """The first moment of the window that the bars do not reach."""
+    from datetime import UTC, timedelta
+
+    last: datetime = bars.ts[-1].item().replace(tzinfo=UTC)
+    return min(last + timedelta(microseconds=1), window.end)
+
+
+def due_windows(
+    source: Source, request: BarRequest, sessions: Sequence[Session] | None, tools: Tools, *, refresh: bool
+) -> list[BarRequest]:
+    """The windows to ask for: all of it on a refresh, else what the store lacks; again all of it where the bars are adjusted and nobody
+    would tell that they were adjusted anew, since a series may not hold two deliveries then."""
+    spans: list[Span] = []
+    if not refresh and tools.store.exists():
+        with tools.store.reading() as reader:
+            spans = reader.coverage(request, source.spec.name)
+    now = tools.clock.now()
+    due = gaps(request, open_stretches(request, spans, now), sessions, now)
+    if due and spans and request.adjustment is not Adjustment.RAW and not tells_actions(source.spec, source.plan):
+        return [request]
+    return due
+
+
+def keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[Session] | None, tools: Tools) -> Kept | Failure:
+    """Judge an answer and write it, or say why it cannot be kept."""
+    now, delay = tools.clock.now(), source.delay
+    if bars.adjustment is not window.adjustment:
+        words = f"{window.adjustment} prices of {window.symbol} were asked for, the answer has {bars.adjustment} prices"
+        return Failure(FailureKind.MISMATCH, words)
+    verdict = judge(bars, window, sessions, now, delay)
+    if verdict.refused:
+        bad, told = len(verdict.quarantine), verdict.quarantine[0]
+        return Failure(
+            FailureKind.BAD_VALUES, f"{bad} of {bars.delivery.rows} rows cannot be right (the first: {told.reason}); all were refused"
+        )
+    if not len(verdict.keep) and not verdict.quarantine:
+        return Failure(FailureKind.NO_DATA, f"{source.spec.name} has no {window.interval} bars of {window.symbol} in this range")
+    pending = first_pending(window, sessions, now, delay)
+    if bars.complete_until is not None:
+        pending = min(pending, bars.complete_until)
+    kept = replace(verdict.keep, complete_until=pending)
+    given = grade(verdict)
+    batch = Batch(
+        tools.gate.run,
+        window,
+        kept,
+        bar_scores(given, verdict, kept),
+        _not_before(kept, pending),
+        verdict,
+        given,
+        "\n".join(arithmetic(given)),
+        settle(window, verdict.absences, pending, now),
+        now,
+        tells_actions=bars.delivery.events,
+    )
+    with tools.store.writing(f"fetch {window.symbol}") as writer:
+        return writer.keep(batch)
+
+
+def _not_before(bars: BarSet, pending: datetime) -> np.ndarray:
+    import numpy as np
+
+    made: np.ndarray = bars.ts >= np.datetime64(pending.replace(tzinfo=None), "us")
+    return made

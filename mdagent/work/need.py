@@ -1,0 +1,37 @@
+"""What has to be known of splits and dividends before a stored series may be served on a basis."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mdagent.market import Adjustment
+from mdagent.store.series import FRESH
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mdagent.market import BarRequest
+    from mdagent.store.read import Reader
+
+
+class Need(NamedTuple):
+    """What must be known of a symbol at a source: `splits`, or `all` payments too, from `since` on."""
+
+    kinds: str
+    since: datetime
+
+
+def need_of(reader: Reader, stored: BarRequest, wanted: Adjustment, source: str) -> Need | None:
+    """What the stored series needs to be served on the basis wanted; None for nothing. Adjusted prices that were delivered on several
+    days need the splits between: what came before a split does not have it."""
+    kinds = "all" if Adjustment.ALL in (stored.adjustment, wanted) else "splits"
+    if stored.adjustment is not wanted:
+        return Need(kinds, stored.start)
+    came = reader.deliveries(stored, source) if wanted is not Adjustment.RAW else None
+    return Need(kinds, came[0]) if came and came[0].date() != came[1].date() else None
+
+
+def is_known(reader: Reader, stored: BarRequest, source: str, need: Need, now: datetime) -> bool:
+    """Is it known, and not long ago?"""
+    reached = reader.knows(stored, source, need.kinds, need.since)
+    return reached is not None and reached >= now - FRESH
