@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
     from mdagent.work.ask import Ask, Events
+    from mdagent.work.compare import Comparison, How
     from mdagent.work.fetch import Tools
     from mdagent.work.fit import Wish
     from mdagent.work.gate import Gate, Policy
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _PATIENCE = 120.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
-_TOGETHER = 8  # requests of users under way at once; each source has its own, smaller bound
 
 
 class Served(NamedTuple):
@@ -150,6 +150,17 @@ class Agent:
         wishes = [self._wish(r, names, refresh=refresh) for r in map(self._clamped, requests)]
         lines = [dry_line(w, self.store, self._sessions, now, bounded_depth=bounded) for w in wishes]
         return Report(tuple(dict.fromkeys(lines)), self._run_name(), 0.0)
+
+    def compare(self, requests: Sequence[BarRequest], how: How, *, sources: Sequence[str] = (), ask: bool = True) -> Comparison:
+        """What each source (none named: all enabled) says of the same bars; with `ask` each is asked for what the store lacks of it.
+        Raises UsageError."""
+        from mdagent.work.compare import compare, stored_apart, why_missing
+
+        names = [name for word in dict.fromkeys(sources or ("auto",)) for name in self._names(word)]
+        asked = list(dict.fromkeys(map(self._clamped, requests)))
+        missing = {name: why_missing(self.fetch(asked, source=name).report.lines) for name in names} if ask else {}
+        rows, left = stored_apart(self.store, asked, names) if self.store.exists() else ([], {})
+        return compare(rows, {name: why for name, why in missing.items() if why} | left, how)
 
     def quote(self, symbols: Sequence[Symbol], *, source: str = "auto") -> list[Quote | Failure]:
         """A Quote, or the Failure, for each symbol. This and the next three raise Unusable when no source can be asked at all."""
@@ -302,28 +313,27 @@ class Agent:
         return wish_for(request, self._able(names), refresh=refresh, world=self.settings.world, today=self.clock.now().date())
 
     async def _fetch_all(self, requests: Sequence[BarRequest], names: Sequence[str], *, refresh: bool) -> list[Line]:
-        import asyncio
+        from functools import partial
 
-        places, done, many = asyncio.Semaphore(_TOGETHER), 0, len(requests) > 1
+        from mdagent.work.many import Desk, fetch_many
 
-        async def one(request: BarRequest, gate: Gate) -> Line:
-            from mdagent.work.fetch import fetch
+        many, told = len(requests) > 1, 0
 
-            nonlocal done
-            async with places:
-                await self.clock.sleep(0)  # lets a Ctrl-C in, even where no answer has to be waited for
-                self._adopt()
-                tools = self._tools(gate, patience=_PATIENCE if many else 0.0)
-                line = await fetch(self._wish(request, names, refresh=refresh), tools)
-            done += 1
+        def done(line: Line) -> None:
+            nonlocal told
+            told += 1
             if many:
-                self.progress(done, len(requests), f"{request.symbol}: {line.brief}")
-            return line
+                self.progress(told, len(requests), f"{line.request.symbol}: {line.brief}")
 
         with self._watching(long=many):
-            async with self._gate() as gate, asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(r, gate)) for r in requests]
-        return [t.result() for t in tasks]
+            async with self._gate() as gate:
+                desk = Desk(
+                    partial(self._wish, names=names, refresh=refresh),
+                    partial(self._tools, gate, patience=_PATIENCE if many else 0.0),
+                    self._adopt,
+                    done,
+                )
+                return await fetch_many(requests, desk)
 
     def _tools(self, gate: Gate, *, patience: float) -> Tools:
         from mdagent.work.fetch import Tools
@@ -376,23 +386,7 @@ class Agent:
         return f"{self.clock.now():%Y%m%dT%H%M%S}-{os.getpid()}"
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  what the coroutine returns
-        """Run to the end on an event loop of its own. The first SIGINT or SIGTERM cancels, so that a write in hand is finished."""
-        import asyncio
-        import gc
+        from mdagent.work.run import to_the_end
 
-        from mdagent.clock import VirtualClock, virtual_loop
-
-        gc.enable()
         self.prepare()
-        clock = self.clock
-        factory = (lambda: virtual_loop(clock)) if isinstance(clock, VirtualClock) else None
-        try:
-            with asyncio.Runner(loop_factory=factory) as runner:
-                return runner.run(work)
-        except BaseExceptionGroup as group:  # of several failures the first is told
-            raise _first(group) from None
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    told = group.exceptions[0]
-    return _first(told) if isinstance(told, BaseExceptionGroup) else told
+        return to_the_end(work, self.clock)

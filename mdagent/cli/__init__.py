@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Each command, the module that holds it, and its line in the help. A command loads its own module and no other.
 COMMANDS: dict[str, tuple[str, str]] = {
     "fetch": ("data", "bars of one or more symbols: from the store, or fetched, checked, graded and stored"),
+    "compare": ("compare", "what each source says of the same bars, and by how much they differ"),
     "export": ("data", "stored bars, without asking anybody"),
     "query": ("data", "your own SELECT over the store, read-only"),
     "quote": ("market", "the latest price"),

@@ -150,6 +150,9 @@ class Source(Protocol):
     def bars(self, request: BarRequest) -> Conversation[BarSet]:
         """Bars of the window, in the basis asked for where the provider delivers it; the label tells what came."""
 
+    def batch_requests(self, requests: Sequence[BarRequest]) -> int | None:
+        """How many requests a batch of these takes; None where no batch can serve them."""
+
     def batch(self, requests: Sequence[BarRequest]) -> Conversation[list[BarSet | Failure]]:
         """The same for several symbols, whose requests differ in nothing else, in fewer requests than one each."""
 
@@ -210,6 +213,10 @@ class Adapter:
         url = path if path.startswith(("https://", "http://")) else self.base + path
         made = httpx.URL(url).copy_merge_params(query) if query else httpx.URL(url)
         return httpx.Request("GET", made, headers=headers, extensions={COST: cost})
+
+    def batch_requests(self, requests: Sequence[BarRequest]) -> int | None:
+        del requests
+        return None
 
     def batch(self, requests: Sequence[BarRequest]) -> Conversation[list[BarSet | Failure]]:
         del requests

@@ -105,6 +105,9 @@ class Source(Adapter):
                     raise  # a holiday does not spoil the rest
         return _joined(parts, request)
 
+    def batch_requests(self, requests: Sequence[BarRequest]) -> int | None:
+        return -(-len(requests) // _MOST) * len(self.cut(requests[0])) if requests else None
+
     def batch(self, requests: Sequence[BarRequest]) -> Conversation[list[BarSet | Failure]]:
         """The same for up to a hundred symbols a request; a symbol that the answer leaves out is unknown."""
         made: list[BarSet | Failure] = []

@@ -113,7 +113,7 @@ _KINDS = (  # the words of an error -> kind; the first that fits
     (r"(?i)\bnot found", FailureKind.NO_DATA),
 )
 _TOLD_IN_WORDS = (200, 400, 403, 404)
-_STATUSES = {404: FailureKind.NO_DATA, 499: FailureKind.SERVER_ERROR}  # where the words say nothing; else as of any provider
+_CLIENT_CLOSED = 499  # nginx's word for a connection that was given up; the vendor's own client tries again
 
 
 class Source(Adapter):
@@ -238,9 +238,12 @@ class Source(Adapter):
         head = content[:1000].decode("utf-8", "replace").lstrip()
         found = _WORDS.search(ends)
         words = found[1].decode("utf-8", "replace") if found else "an HTML page" if head[:1] == "<" else head or "an empty answer"
-        by_words = next((kind for pattern, kind in _KINDS if re.search(pattern, words)), None) if status in _TOLD_IN_WORDS else None
-        by_status = _STATUSES.get(status) if found else None
-        kind = by_words or by_status or kind_of_status(status, head) or FailureKind.BAD_REQUEST
+        kind = next((k for pattern, k in _KINDS if re.search(pattern, words)), None) if status in _TOLD_IN_WORDS else None
+        if kind is None and status == _CLIENT_CLOSED:
+            kind = FailureKind.SERVER_ERROR
+        if kind is None and status == 404 and found:  # it knows the question, and has nothing
+            kind = FailureKind.NO_DATA
+        kind = kind or kind_of_status(status, head) or FailureKind.BAD_REQUEST
         return Failure(kind, one_line(f"HTTP {status}: {words}"), status)
 
     def _aggregates(self, request: BarRequest) -> Conversation[BarSet]:

@@ -160,6 +160,9 @@ class Source(Adapter):
             raise failed(FailureKind.NO_DATA, nothing(request))
         return BarSet.join(parts)
 
+    def batch_requests(self, requests: Sequence[BarRequest]) -> int | None:
+        return sum(len(self.cut(requests[group[0]])) for group in self._groups(requests))
+
     def batch(self, requests: Sequence[BarRequest]) -> Conversation[list[BarSet | Failure]]:
         """Each symbol's bars or its failure, for as many credits as symbols. What stops the asking is raised if nothing has come yet,
         and is else the failure of every symbol that was not served in full."""

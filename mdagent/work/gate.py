@@ -247,6 +247,10 @@ class Gate:
             FailureKind.MISMATCH, "the answer is synthetic: this base_url leads to a sandbox; use it with --sandbox", reply.status_code
         )
 
+    def remember_unknown(self, name: str, symbol: str, failure: Failure) -> None:
+        """No process asks this source for this symbol again before a day has passed."""
+        self.ledger.remember_unknown(name, symbol, self.clock.now() + _SYMBOL_MEMORY, failure.detail)
+
     def blame(self, attempts: Sequence[Attempt], failure: Failure) -> None:
         """The answer was read without fault, and its bars turned out to be of no use: the last attempt failed after all."""
         told = [a.token for a in attempts if a.token is not None]
@@ -272,8 +276,8 @@ class Gate:
     def _consequences(self, source: Source, policy: Policy, exchange: Exchange, call: Call) -> None:
         """What every process is to know of this failure: a block, an unknown symbol."""
         failure, name = exchange.failure, source.spec.name
-        if failure.kind is FailureKind.UNKNOWN_SYMBOL and call.endpoint != "search":
-            self.ledger.remember_unknown(name, call.subject, self.clock.now() + _SYMBOL_MEMORY, failure.detail)
+        if failure.kind is FailureKind.UNKNOWN_SYMBOL and call.endpoint not in ("search", "batch"):
+            self.remember_unknown(name, call.subject, failure)
         block = self.ledger.blocked(name)
         recent = block and self.clock.now() - block.until < _HOUR
         seconds = block_for(failure, block.strikes if block and recent else 0, policy.cooldown, self.dice)

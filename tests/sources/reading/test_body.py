@@ -178,3 +178,23 @@ def test_a_number_is_a_float(value: float, same: float) -> None:
 def test_a_text_is_bounded_and_can_be_written(value: object, same: str) -> None:
     assert text({"a": value}, "a") == same
     assert text({}, "a") == ""
+
+
+def rows(count: int, key: str = "b") -> bytes:
+    """A large body of rows keyed by date."""
+    return b'{"meta":{"x":":"},"rows":{' + b",".join(b'"%d": {"a":"09:30", "%s":[%d]}' % (n, key.encode(), n) for n in range(count)) + b"}}"
+
+
+@pytest.mark.parametrize("count", [3, 20_000])
+def test_a_key_given_twice_is_found_in_small_and_in_large_bodies(count: int) -> None:
+    assert read_json(reply(rows(count)))["rows"]["1"] == {"a": "09:30", "b": [1]}
+    last = f'"{count - 1}": '.encode()
+    twice = read_json(reply(rows(count).replace(last, b'"0": ')))
+    assert twice["rows"]["0"] is CONFLICT
+    assert read_json(reply(rows(count, 'a" ').replace(b'"a" "', b'"a" ')))["rows"]["1"]["a"] is CONFLICT
+
+
+def test_a_key_given_twice_is_found_where_objects_hide_from_the_count() -> None:
+    assert read_json(reply(b'[{"a":1},{"a":1,"b":{"c":1,"c":2}},{"a":1}]'))[1]["b"]["c"] is CONFLICT
+    assert read_json(reply(b'[1,{"a":1,"a":2}]'))[1]["a"] is CONFLICT
+    assert read_json(reply(b"[" * 20 + b'{"a":1,"a":2}' + b"]" * 20))

@@ -1,0 +1,54 @@
+"""Many requests at once: together where a source can, else side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple
+
+from mdagent.work.fetch import fetch
+from mdagent.work.together import fetch_together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mdagent.market import BarRequest
+    from mdagent.work.fill import Tools
+    from mdagent.work.fit import Wish
+    from mdagent.work.report import Line
+
+_SIDE_BY_SIDE = 8  # requests of users under way at once; each source has its own, smaller bound
+
+
+class Desk(NamedTuple):
+    """Where requests are served: `wish` and `tools` are asked anew for each, by the settings in force then, which `adopt` renews;
+    `done` hears of each line."""
+
+    wish: Callable[[BarRequest], Wish]
+    tools: Callable[[], Tools]
+    adopt: Callable[[], None]
+    done: Callable[[Line], None]
+
+
+async def fetch_many(requests: Sequence[BarRequest], desk: Desk) -> list[Line]:
+    """A line for each request, in their order. Raises StoreError."""
+    places = asyncio.Semaphore(_SIDE_BY_SIDE)
+    first = desk.tools()
+    shared = await fetch_together([desk.wish(r) for r in requests], first) if len(requests) > 1 else {}
+
+    async def one(request: BarRequest) -> Line:
+        async with places:
+            await first.clock.sleep(0)  # lets a Ctrl-C in, even where no answer has to be waited for
+            desk.adopt()
+            wish, part = desk.wish(request), shared.get(request)
+            if part:
+                wish = wish._replace(
+                    refresh=False, notes=(*wish.notes, f"asked together with {part.others} other{'' if part.others == 1 else 's'}")
+                )
+            line = await fetch(wish, desk.tools())
+        line = line._replace(requests=line.requests + part.requests) if part else line
+        desk.done(line)
+        return line
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(one(r)) for r in requests]
+    return [t.result() for t in tasks]
