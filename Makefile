@@ -8,7 +8,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help demo test check bench drill docs lock clean
+.PHONY: help demo test check bench drill fuzz docs lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '%-12s %s\n' "$$name" "$$what"; done
@@ -38,6 +38,9 @@ bench: $(READY) ## measure; the figures in the README come from here
 
 drill: $(READY) ## the slow tests: real processes under load, kills, whole scenarios
 	$(BIN)/python -m pytest -m drill
+
+fuzz: $(READY) ## a million spoilt or random answers for every parser of every source (hours on two cores; BODIES=10000 for minutes)
+	$(BIN)/python -m tests.sources.fuzz --bodies $(or $(BODIES),1000000)
 
 docs: $(READY) ## remake config.example.yaml, then check every example in the README
 	@if $(BIN)/mdagent config init --stdout > config.example.yaml.new; then mv config.example.yaml.new config.example.yaml; \

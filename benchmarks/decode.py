@@ -33,8 +33,9 @@ from tests.sources.talk import Simulated
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mdagent.sources.base import Source
     from timing import Cost
+
+    from mdagent.sources.base import Source
 
 GOAL = 2.0
 MINUTES = 50_000

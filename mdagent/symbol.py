@@ -81,6 +81,6 @@ def _read_spelling(ticker: str) -> tuple[Kind, str | None, tuple[str, ...]]:
     exchange = SUFFIXES.get(suffix) if stem else None
     if exchange:
         return ("fund" if stem.startswith("0P") else "equity"), exchange.mic, exchange.currencies
-    if re.search(r"[:/=]", ticker):
+    if re.search(r"[:/=]|[^.]\.[A-Z]{3,}\Z", ticker):  # another vendor's word for an exchange, as in TSCO.LON
         return "equity", None, ()
     return "equity", US.mic, US.currencies

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mdagent.config.scalars import text_of
-from mdagent.config.tree import KNOWN_SOURCES, Settings, default_of, nodes
+from mdagent.config.tree import Settings, default_of, nodes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _HEAD = """\
 # Settings of mdagent. Every line shows its default, so each may be left out.
@@ -25,12 +25,15 @@ environments: {}
 """
 
 
-def template(sources: Iterable[str] = KNOWN_SOURCES) -> str:
+_SHOWN = "yahoo"  # the source whose settings stand for those of all
+
+
+def template() -> str:
     """The text of `config.example.yaml`, which is also what `mdagent config init` writes."""
-    return _HEAD + "".join(f"{line}\n" for line in _lines(Settings, 0, tuple(sources))) + _TAIL
+    return _HEAD + "".join(f"{line}\n" for line in _lines(Settings, 0)) + _TAIL
 
 
-def _lines(tree: type, depth: int, sources: tuple[str, ...]) -> Iterator[str]:
+def _lines(tree: type, depth: int) -> Iterator[str]:
     space = "  " * depth
     for name, node in nodes(tree):
         if depth == 0:
@@ -40,8 +43,8 @@ def _lines(tree: type, depth: int, sources: tuple[str, ...]) -> Iterator[str]:
             yield f"{space}{name}: {value}  # {node.about}"
         elif node.tree is not None:
             yield f"{space}{name}:"
-            for source in sources if node.table else ():
-                yield f"{space}  {source}:"
-                yield from _lines(node.tree, depth + 2, sources)
-            if not node.table:
-                yield from _lines(node.tree, depth + 1, sources)
+            if node.table:
+                yield f"{space}  # Every source has these settings; mdagent sources list names sources and plans. For example:"
+                yield f"{space}  #   polygon: {{api_key: '${{POLYGON_API_KEY}}', plan: starter}}"
+                yield f"{space}  {_SHOWN}:"
+            yield from _lines(node.tree, depth + (2 if node.table else 1))

@@ -18,17 +18,22 @@ if TYPE_CHECKING:
     from mdagent.sessions import Session
 
 
+_AROUND = np.timedelta64(12, "h")  # trading before and after a session stays this near to it, whatever date Greenwich has
+
+
 def regular_hours(bars: BarSet, sessions: Sequence[Session] | None) -> tuple[BarSet, int]:
     """The bars without those that trade wholly before or after a session, where the source sends these along; and how many they are.
-    A bar on a day without any session is left for the check of sessions to condemn."""
+    A bar far from any session is left for the check of sessions to condemn."""
     if not bars.delivery.extended or not bars.interval.intraday or not sessions or not len(bars):
         return bars, 0
     length = np.timedelta64(bars.interval.seconds, "s")
-    days = np.isin(bars.ts.astype("datetime64[D]"), np.array([s.day for s in sessions], dtype="datetime64[D]"))
+    begins, ends = as_stamps(s.opens for s in sessions) - _AROUND, as_stamps(s.closes for s in sessions) + _AROUND
+    next_ = np.minimum(np.searchsorted(ends, bars.ts, "left"), len(ends) - 1)
+    near = (bars.ts >= begins[next_]) & (bars.ts <= ends[next_])
     opens, closes = (as_stamps(side) for side in zip(*(part for s in sessions for part in stretches(s)), strict=True))
     at = np.searchsorted(opens, bars.ts + length, "left") - 1
     inside = (at >= 0) & (bars.ts < closes[np.maximum(at, 0)])
-    early_or_late = ~inside & days
+    early_or_late = ~inside & near
     return (bars.take(~early_or_late), int(early_or_late.sum())) if early_or_late.any() else (bars, 0)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from itertools import compress
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ from mdagent.sources.alphavantage_answers import PAIRS, SOURCE, currency_of, mis
 from mdagent.sources.reading.body import CONFLICT, failed, read_json
 from mdagent.sources.reading.columns import Column, numbers
 from mdagent.sources.reading.fields import text
-from mdagent.sources.reading.rows import Answer, bars_of
+from mdagent.sources.reading.rows import Answer, bars_of, near
 from mdagent.sources.reading.spacing import check_spacing
 from mdagent.sources.reading.tables import cells
 from mdagent.sources.reading.texts import dates, decimals, times
@@ -59,41 +60,44 @@ def read_series(reply: httpx.Response, request: BarRequest, asked: Asked) -> Bar
     meta, key, series = _parts(read_json(reply))
     named = _check_echo(meta, request, asked)
     _check_interval(meta, key, request.interval)
-    rows = [row if type(row) is dict else _NO_ROW for row in series.values()]
-    names = _names(rows, request.symbol.currency)
-    columns = [_column(rows, name, names) for name in ("open", "high", "low", "close", "volume")]
-    stamps, real, extended = _stamps(list(series), meta, request)
-    check_spacing(stamps[real], request.interval)
+    every, known, extended = _stamps(list(series), meta, request)
+    check_spacing(every[known], request.interval)
+    wanted = near(every, known, request)  # the answer goes back to the beginning, whatever was asked for
+    wanted = wanted if wanted.any() else ~wanted
+    stamps, real, rows = every[wanted], known[wanted], list(compress(series.values(), wanted.tolist()))
+    strange = not set(map(type, rows)) <= _OBJECTS
+    objects = [row if type(row) is dict else _NO_ROW for row in rows] if strange else rows
+    names = _names(objects, request.symbol.currency)
+    columns = [_column(objects, name, names) for name in ("open", "high", "low", "close", "volume")]
     same = request.interval.intraday or request.symbol.kind in PAIRS  # asked for so, or nothing to adjust for
-    adjusted = request.adjustment is Adjustment.ALL and (same or _adjust(columns, rows, names))
+    adjusted = request.adjustment is Adjustment.ALL and (same or _adjust(columns, objects, names))
     if asked.splits:
         columns = _spoilt(columns, _mixed(stamps, request.interval, asked.splits))
-    answer = Answer(stamps, real, tuple(columns), named=named)
+    answer = Answer(stamps, real, tuple(columns), named=named, beyond=every[~wanted])
     made = bars_of(
         request,
         SOURCE,
-        _without_strangers(answer, list(series.values())),
+        _without_strangers(answer, rows) if strange else answer,
         Adjustment.ALL if adjusted else Adjustment.RAW,
-        actions=_actions(rows, names, stamps, real) if request.interval is Interval.D1 else (),
+        actions=_actions(objects, names, stamps, real) if request.interval is Interval.D1 else (),
         raw_volume=adjusted and not same,
         extended=extended,
     )
-    newest_first = bool((stamps[real][1:] <= stamps[real][:-1]).all())  # as the format has it
+    newest_first = bool((every[known][1:] <= every[known][:-1]).all())  # as the format has it
     told = made.delivery
     told = told._replace(events=all(name in names for _, name, _ in _EVENTS), unsorted=told.unsorted and not newest_first)
     if not len(made) and not told.rejected and not told.absent:
-        raise failed(FailureKind.NO_DATA, _why_empty(request, stamps[real], compact=asked.compact))
+        raise failed(FailureKind.NO_DATA, _why_empty(request, every[known], compact=asked.compact))
     return replace(made, delivery=told, currency=currency_of(request.symbol), complete_until=_complete_until(meta, made.ts, request))
 
 
+_OBJECTS = frozenset((dict,))
 _NO_ROW: dict[str, Any] = {}  # stands for a row that is no object, or is given twice and differently
 
 
 def _without_strangers(answer: Answer, rows: list[Any]) -> Answer:
     """No good number in a row that is no object; one that is given twice and differently counts as two such."""
     strange = np.array([type(row) is not dict for row in rows], dtype=bool)
-    if not strange.any():
-        return answer
     places = np.repeat(np.arange(len(rows)), [2 if row is CONFLICT else 1 for row in rows])
     columns = [Column(*(part[places] for part in column)) for column in _spoilt(list(answer.columns), strange)]
     return replace(answer, stamps=answer.stamps[places], real=answer.real[places], columns=tuple(columns))

@@ -20,10 +20,11 @@ from mdagent.cli.hoist import PLAIN, VALUED
 from mdagent.cli.render import COLUMNS
 from mdagent.cli.words import read_requests, read_symbols
 from mdagent.config import Flags, load, template
+from mdagent.market import Interval
 from mdagent.quality.checks import REFUSE_ABOVE
 from mdagent.quality.grade import PROVISIONAL_CAP, SINGLE_SOURCE_CAP, WEIGHTS
 from mdagent.quality.letters import LETTERS
-from mdagent.sources import NAMES
+from mdagent.sources import NAMES, spec_of
 from tests.docs.readme import README, TOP, Shell, blank_times, blocks, commands, parse, steps, table
 
 COMMAND_LINES = {c.text: c for c in commands()}
@@ -84,15 +85,13 @@ def test_every_option_in_the_readme_exists() -> None:
     assert named <= known, named - known
 
 
-def test_what_it_says_of_raw_prices_is_so(tmp_path: Path) -> None:
-    shell = Shell(tmp_path)
-    seen = "\n".join(shell.type("mdagent --sandbox fetch AAPL --adjust raw > /dev/null"))
-    assert shell.code == 4
-    assert "not raw" in seen
-
-
-def test_every_source_there_is_is_told() -> None:
-    assert NAMES == ("yahoo",), "the README says: only Yahoo"
+def test_every_source_there_is_is_told_with_its_plan_and_basis() -> None:
+    rows = {name: cells for name, *cells in table("| source | key | stored as | free plan | what to know |")}
+    assert set(rows) == set(NAMES)
+    for name, (key, stored, *_) in rows.items():
+        spec = spec_of(name)
+        assert key == ("yes" if spec.needs_key else "none"), name
+        assert stored.split(",")[0] == spec.intervals[Interval.D1].delivers[0], name
 
 
 @pytest.mark.parametrize("number", range(len(blocks("python"))))

@@ -7,6 +7,7 @@ file a provider.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mdagent.market import COLUMNS, Adjustment, Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 DAYS = tuple(date(2024, 1, day) for day in (2, 3, 4, 5, 8, 9, 10, 11, 12, 16))
 LATER = tuple(d for n in range(1, 40) if (d := date(2024, 1, 16) + timedelta(days=n)).weekday() < 5 and d != date(2024, 2, 19))[:20]
@@ -67,8 +68,7 @@ class Ten:
 
     rows: list[dict[str, Any]] = field(
         default_factory=lambda: [
-            dict(zip(("stamp", *COLUMNS), row, strict=True))
-            for row in zip(DAYS, _OPENS, _HIGHS, _LOWS, _CLOSES, _VOLUMES, strict=True)
+            dict(zip(("stamp", *COLUMNS), row, strict=True)) for row in zip(DAYS, _OPENS, _HIGHS, _LOWS, _CLOSES, _VOLUMES, strict=True)
         ]
     )
     about: dict[str, Any] = field(default_factory=lambda: {"symbol": "AAPL", "currency": "USD", "name": "Apple Inc."})
@@ -79,7 +79,7 @@ class Ten:
     next: str = ""  # the address of the page after this one
 
 
-Change = Callable[[Ten], object] if TYPE_CHECKING else object
+Change = Callable[[Ten], object]
 
 
 class Told(NamedTuple):
@@ -93,11 +93,12 @@ class Told(NamedTuple):
 class Format:
     """How a provider writes daily bars, and what of the cases it cannot write.
 
-    `render` gives the body of a daily answer in `basis`; `stamp` is how a session date is written, `instant` how epoch seconds are.
-    `other_unit` turns a stamp into the unit that the format does not use. `lacks` are abilities that a case may need (`symbol`,
-    `currency`, `name`, `columns`, `unit`, `pages`, `late`, `basis`, `words`, `numbers`, `instants`, `plan`, `torn`), each with the reason; `excused` are single
-    cases. `says` are its own words for `no data`, `unknown symbol`, `throttle`, `bad key` and `plan`; `outcomes` what a case comes
-    to here where the provider cannot tell it as others do: class, stored, quarantined.
+    `render` gives the body of an answer; `stamp` is how a session date is written, `instant` how epoch seconds are. `other_unit` turns
+    a stamp into the unit that the format does not use. `lacks` are abilities that a case may need, each with the reason: `texts` or
+    `numbers` for prices, `words` or `instants` for stamps, `unit`, `columns`, `symbol`, `currency`, `name`, `late`, `basis`, `plan`,
+    `pages`, and `torn`, adjusted weeks with a split within. `excused` are single cases. `says` are its own words for `no data`,
+    `unknown symbol`, `throttle`, `bad key`, `unknown key` and `plan`; `outcomes` what a case comes to where the provider cannot tell
+    it as others do: class, stored, quarantined.
     """
 
     render: Callable[[Ten], bytes]

@@ -44,7 +44,7 @@ _JUNK: tuple[bytes, ...] = (
     *b"null true false 0 -1 1 1.5 -0.0 1e20 1e308 1e400 -1e400 NaN Infinity -Infinity 9007199254740993 9300000000 -86400".split(),
     *b"253402300800 -62135596800 1704205800 1704205800000 1704205800000000000 1e-320 1e18 9223372036854775808".split(),
     *b'"" "x" "0" "187.15" "1,234.5" "1e5" "NaN" "inf" "1_0" "-" "N/A" "null" "USD" "GBp" "AAPL" "MSFT" "ok" "error" "no_data"'.split(),
-    *b'"2024-01-02" "2024-13-45" "0000-00-00" "9999-12-31" "2024-01-02T00:00:00.000Z" "10000-01-01" "US/Eastern" "../../etc/passwd"'.split(),
+    *b'"2024-01-02" "2024-13-45" "0000-00-00" "9999-12-31" "2024-01-02T00:00:00.000Z" "10000-01-01" "US/Eastern" "../../etc"'.split(),
     *b"[] {} [[]] [null] [{}] [1,2] [[1],[2]]".split(),
     *rb'"\ud800" "\u0000" "\u001b[31m" "\u0661\u0662" {"a":1} {"":null} {"error":"x"} {"code":401,"message":"x"} "A-B" "^X" "A:B"'.split(),
     b'"2024-01-02 09:30:00"',
@@ -56,7 +56,22 @@ _JUNK: tuple[bytes, ...] = (
     b"[" * 40 + b"]" * 40,
     b"[" * 3000,
 )
-_BYTES: tuple[bytes, ...] = (b"\xff", b"\x00", b'"', b"{", b"}", b"]", b",", b"\xef\xbb\xbf", b"\\", b"\xed\xa0\x80", b"<", b" ", b"\n", b"e")
+_BYTES: tuple[bytes, ...] = (
+    b"\xff",
+    b"\x00",
+    b'"',
+    b"{",
+    b"}",
+    b"]",
+    b",",
+    b"\xef\xbb\xbf",
+    b"\\",
+    b"\xed\xa0\x80",
+    b"<",
+    b" ",
+    b"\n",
+    b"e",
+)
 STATUSES = (200,) * 12 + (400, 401, 403, 404, 429, 500, 503, 999)
 
 
@@ -108,9 +123,10 @@ def begins(source: str) -> dict[str, tuple[Callable[[Source], Any], datetime]]:
             found[kind] = (lambda s, i=interval, f=since: s.bars(_asked(s, symbol, i, f, now)), now)  # type: ignore[misc]
     found["quote"] = (lambda s: s.quote(symbol), now)
     found["search"] = (lambda s: s.search("Apple"), NOW)
-    found["actions"] = (lambda s: s.actions(Symbol.parse("AAPL"), NOW - timedelta(days=400), NOW), NOW)
+    found["actions"] = (lambda s: s.actions(Symbol.parse("AAPL"), NOW - timedelta(days=1400), NOW), NOW)
     found["market"] = (lambda s: s.market(), NOW)
-    found["batch"] = (lambda s: s.batch([_asked(s, name, Interval.D1, start, now) for name in (symbol, "NOSUCH")]), now)
+    day = NOW - timedelta(days=1, hours=2)
+    found["batch"] = (lambda s: s.batch([_asked(s, name, Interval.D1, day, day + timedelta(days=1)) for name in ("AAPL", "NOSUCH")]), NOW)
     return {kind: value for kind, value in found.items() if kind in ("days", "weeks", "minutes") or kind in spec.offers}
 
 
@@ -208,7 +224,9 @@ class Spoiler:
             return [*tokens[:low], *tokens[high + comma :]]
         if self.members and what < 0.93:
             low, _ = chance.choice(self.members)
-            key = chance.choice((b'""', b'"error"', b'"Note"', b'"x"', tokens[chance.choice(self.members)[0] % len(tokens)] if tokens else b'""'))
+            key = chance.choice(
+                (b'""', b'"error"', b'"Note"', b'"x"', tokens[chance.choice(self.members)[0] % len(tokens)] if tokens else b'""')
+            )
             return [*tokens[:low], key, *tokens[low + 1 :]]
         comma = tokens[high : high + 1] == [b","]
         return [*tokens[:low], *tokens[high + comma :]]
@@ -226,7 +244,9 @@ def noise(chance: random.Random) -> bytes:
     """Bytes of any kind, or JSON of any kind."""
     if chance.random() < 0.3:
         return chance.randbytes(chance.randrange(60))
-    return b"".join(chance.choice((*_JUNK[:60], b"{", b"}", b"[", b"]", b",", b":", b'"c":', b'"t":[', b" ")) for _ in range(chance.randrange(12)))
+    return b"".join(
+        chance.choice((*_JUNK[:60], b"{", b"}", b"[", b"]", b",", b":", b'"c":', b'"t":[', b" ")) for _ in range(chance.randrange(12))
+    )
 
 
 def _remembering(get: Callable[..., httpx.Request]) -> Callable[..., httpx.Request]:

@@ -223,7 +223,9 @@ STATUSES = (
     Case("LS01", "429", body(b"", 429), Outcome("RATE_LIMITED", exit=E.QUOTA)),
     Case("LS07", "503", body(b"", 503), Outcome("SERVER_ERROR")),
     Case("LS09", "401", body(b"", 401), Outcome("AUTH", exit=E.KEY)),
-    Case("LS10", "403 for lack of a plan", body(b'{"message":"Your plan does not include this data timeframe"}', 403), Outcome("PLAN_LIMIT")),
+    Case(
+        "LS10", "403 for lack of a plan", body(b'{"message":"Your plan does not include this data timeframe"}', 403), Outcome("PLAN_LIMIT")
+    ),
     Case("LS10/own", "the provider's own words for lack of a plan", words("plan"), Outcome("PLAN_LIMIT"), "plan"),
     Case("LS11", "402", body(b"", 402), Outcome("PLAN_LIMIT")),
     Case("LS13", "the status 999", body(b"", 999), Outcome("UNEXPECTED_STATUS")),

@@ -62,7 +62,9 @@ def come_of(source: Source, form: Format, case: Case) -> tuple[Outcome, Failure 
     """What a bad answer comes to, adapter and quality together."""
     basis = form.flagged if case.flagged and form.flagged else form.basis
     request = BarRequest("AAPL", "1d", "2024-01-02", case.end, basis)  # type: ignore[arg-type]
-    replies, failure, bars = Replies(case.said(form)), None, None
+    replies = Replies(case.said(form))
+    failure: Failure | None = None
+    bars: object = None
     try:
         bars = converse(source, source.bars(request), replies)
     except ConversationFailed as error:

@@ -15,10 +15,11 @@ from mdagent.wire.sandbox.dialects import dialects
 from tests.sources import truths
 from tests.sources.registry import KNOWN, format_of
 from tests.sources.talk import Simulated, outcome
-from tests.sources.truths import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.sources.truths import Scene
 
 
 def told(source: str, interval: Interval) -> tuple[Adjustment, ...]:

@@ -92,7 +92,8 @@ def seen(symbol: str, now: datetime) -> View:
 @lru_cache(maxsize=1024)
 def known(scene: Scene, interval: Interval, basis: Adjustment) -> Known:
     """The bars of that window that traded."""
-    view, of = seen(scene.symbol, scene.now), cast("series.Basis", basis.value)
+    view = seen(scene.symbol, scene.now)
+    of: Literal["raw", "splits", "all"] = basis.value
     if interval.intraday:
         span = (int(scene.start.timestamp()), int(scene.end.timestamp()))
         bars = series.intraday(view, interval.value, *span, of)

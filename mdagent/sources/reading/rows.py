@@ -36,6 +36,14 @@ class Answer:
     columns: tuple[Column, ...]
     snapshot: bool = False
     named: bool = True
+    beyond: np.ndarray | None = None  # stamps of further rows outside the window, of which no more was read
+
+
+def near(stamps: np.ndarray, real: np.ndarray, request: BarRequest) -> np.ndarray:
+    """Which rows have to be read: those of the window, and those whose stamp is none. A mask, for the answers that tell decades
+    whatever they are asked for."""
+    mask: np.ndarray = ~real | ((stamps >= _us(request.start)) & (stamps < _us(request.end)))
+    return mask
 
 
 def assemble(answer: Answer, request: BarRequest) -> Rows:
@@ -57,13 +65,14 @@ def assemble(answer: Answer, request: BarRequest) -> Rows:
         *_rejects(answer, np.flatnonzero(~answer.real), "stamp"),
         *_rejects(answer, np.flatnonzero(inside & spoilt & ~empty), "values"),
     ]
+    beyond = stamps[:0] if answer.beyond is None else answer.beyond
     delivery = Delivery(
-        rows=len(stamps),
+        rows=len(stamps) + len(beyond),
         rejected=tuple(rejects),
         conflicts=tuple(_rejects(answer, order[again][~same], "duplicates")),
         duplicates=int(same.sum()),
         absent=_instants(stamps[inside & empty]),
-        outside=_instants(stamps[answer.real & ~inside]),
+        outside=_instants(np.concatenate([stamps[answer.real & ~inside], beyond])),
         snapshot=answer.snapshot,
         unsorted=unsorted,
         named=answer.named,

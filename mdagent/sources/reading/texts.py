@@ -155,4 +155,5 @@ def _calendar(joined: str, length: int) -> np.ndarray | None:
     hour, minute, second = two(11), two(14), two(17)
     if (~np.isin(letters[:, 10], tuple(b" T")) | (hour > 23) | (minute > 59) | (second > 59)).any():
         return None
-    return whole + (hour * 3600 + minute * 60 + second)
+    moments: np.ndarray = whole + (hour * 3600 + minute * 60 + second)
+    return moments

@@ -28,7 +28,9 @@ FORMAT = Format(
     {
         "no data": Told(200, b"{}"),
         "unknown symbol": error("Error Message", "Invalid API call. Please retry or visit the documentation for TIME_SERIES_DAILY."),
-        "throttle": error("Note", "Our standard API call frequency is 5 calls per minute and 500 calls per day. Please visit our premium plans."),
+        "throttle": error(
+            "Note", "Our standard API call frequency is 5 calls per minute and 500 calls per day. Please visit our premium plans."
+        ),
         "bad key": error("Error Message", "the parameter apikey is invalid or missing. Please claim your free API key."),
         "unknown key": error("Error Message", "the parameter apikey is invalid or missing."),
         "plan": error("Information", "Thank you! This is a premium endpoint. You may subscribe to any of the premium plans."),

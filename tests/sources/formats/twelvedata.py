@@ -26,7 +26,9 @@ FORMAT = Format(
     {
         "no data": error(400, "No data is available on the specified dates. Try setting different start/end dates.", 400),
         "unknown symbol": error(400, "**symbol** not found: NOSUCH. Please specify it correctly according to API Documentation."),
-        "throttle": error(429, "You have run out of API credits for the current minute. 12 API credits were used, with the current limit being 8."),
+        "throttle": error(
+            429, "You have run out of API credits for the current minute. 12 API credits were used, with the current limit being 8."
+        ),
         "bad key": error(401, "**apikey** parameter is incorrect or not specified. You can get your free API key instantly."),
         "unknown key": error(401, "**apikey** parameter is incorrect or not specified.", 401),
         "plan": error(403, "/splits is available exclusively with grow or pro or ultra plan.", 403),

@@ -20,7 +20,9 @@ def render(ten: Ten) -> bytes:
         "exchangeTimezoneName": "America/New_York",
         "dataGranularity": ten.interval.value,
     }
-    meta |= {told: ten.about[name] for name, told in (("symbol", "symbol"), ("currency", "currency"), ("name", "longName")) if name in ten.about}
+    meta |= {
+        told: ten.about[name] for name, told in (("symbol", "symbol"), ("currency", "currency"), ("name", "longName")) if name in ten.about
+    }
     result = {"meta": meta, "indicators": indicators} | ({"timestamp": [row["stamp"] for row in ten.rows]} if ten.rows else {})
     return dumps({"chart": {"result": [result], "error": None}})
 
