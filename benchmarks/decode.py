@@ -60,7 +60,7 @@ def minutes_of_the_truth() -> tuple[list[int], list[list[float]]]:
     view = series.at(ticker, int(NOW.timestamp()))
     begin = int(datetime(2024, 11, 4, tzinfo=UTC).timestamp())
     bars = series.intraday(view, "1m", begin, begin + 28 * 86400, "splits")
-    columns = np.array([bars.open, bars.high, bars.low, bars.close, bars.volume])
+    columns = [bars.open, bars.high, bars.low, bars.close, bars.volume.astype(np.int64)]
     turns = -(-MINUTES // len(bars))
     stamps = np.concatenate([bars.opens + n * 28 * 86400 for n in range(turns)])[:MINUTES]
     return stamps.tolist(), [np.tile(column, turns)[:MINUTES].tolist() for column in columns]

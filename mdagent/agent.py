@@ -293,9 +293,9 @@ class Agent:
 
         now = self.clock.now()
         with self.store.reading() as reader:
-            found = {r: line for r in requests if (line := cached(reader, r, names, read_sessions, now))}
+            found = {r: served for r in requests if (served := cached(reader, r, names, read_sessions, now))}
             if len(found) < len(requests):
-                return found, []
+                return {r: line for r, (line, _) in found.items()}, []
             lines, rows = whole_series(reader, [found[r] for r in requests], names)
             return dict(zip(requests, lines, strict=True)), rows
 
@@ -305,7 +305,7 @@ class Agent:
         if not any(line.bars for line in lines):
             return list(lines), []
         with self.store.reading() as reader:
-            return whole_series(reader, lines, names)
+            return whole_series(reader, [(line, None) for line in lines], names)
 
     def _wish(self, request: BarRequest, names: Sequence[str], *, refresh: bool) -> Wish:
         from mdagent.work.fit import wish_for

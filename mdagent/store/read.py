@@ -152,14 +152,20 @@ class Reader:
         found = deliveries(self._ask, request, source)
         return (aware(found[0]), aware(found[1])) if found else None
 
-    def bases(self, request: BarRequest, sources: Sequence[str]) -> list[tuple[str, str]]:
-        """Source and basis of every series of the symbol and interval that was asked for, in the order of `sources`."""
+    def covered(self, request: BarRequest, sources: Sequence[str]) -> list[tuple[str, str, list[Span]]]:
+        """Source, basis and the spans that overlap the window, in order, of every series of the symbol and interval that was asked for;
+        in the order of `sources`, the basis of the request first."""
         rows = self._ask(
-            "SELECT DISTINCT source, adjustment FROM coverage WHERE symbol = ? AND interval = ?",
-            [request.symbol.ticker, request.interval.value],
+            "SELECT source, adjustment, start_ts, end_ts, reason, expires FROM coverage WHERE symbol = ? AND interval = ?"
+            " AND end_ts > ? AND start_ts < ? ORDER BY start_ts",
+            [request.symbol.ticker, request.interval.value, naive(request.start), naive(request.end)],
         ).fetchall()
-        wanted = request.adjustment.value
-        return sorted((r for r in rows if r[0] in sources), key=lambda r: (sources.index(r[0]), r[1] != wanted, r[1]))
+        found: dict[tuple[str, str], list[Span]] = {}
+        for source, basis, a, b, reason, expires in rows:
+            found.setdefault((source, basis), []).append(Span(aware(a), aware(b), reason, aware(expires) if expires else None))
+        wanted, place = request.adjustment.value, {name: i for i, name in enumerate(sources)}
+        keys = sorted((k for k in found if k[0] in place), key=lambda k: (place[k[0]], k[1] != wanted, k[1]))
+        return [(*key, found[key]) for key in keys]
 
     def first_bar(self, request: BarRequest, source: str) -> datetime | None:
         """The stamp of the first bar of this series in the store, whatever the window."""

@@ -63,20 +63,32 @@ class Joint(NamedTuple):
     currency: str | None
 
 
-class _Told(NamedTuple):
-    """What a source told of splits and payments, and the stretches of time that this is all of."""
+class _Told:  # no named tuple: these two are made on every cached read, and defining one costs more than making it
+    """What a source told of splits and payments (day, amount, adjusted, currency, when told), and the stretches of time that this is
+    all of."""
 
-    splits: tuple[Split, ...]
-    payments: tuple[tuple[date, float, bool, str | None, datetime], ...]  # day, amount, adjusted, currency, when told
-    spans: dict[str, list[tuple[datetime, datetime]]]
+    __slots__ = ("payments", "spans", "splits")
+
+    def __init__(
+        self,
+        splits: tuple[Split, ...],
+        payments: tuple[tuple[date, float, bool, str | None, datetime], ...] = (),
+        spans: dict[str, list[tuple[datetime, datetime]]] | None = None,
+    ) -> None:
+        self.splits = splits
+        self.payments = payments
+        self.spans = spans or {}
 
 
-class _Look(NamedTuple):
+class _Look:
     """One question to the store: how to ask, what for, and as of when."""
 
-    ask: Ask
-    request: BarRequest
-    as_of: datetime | None
+    __slots__ = ("as_of", "ask", "request")
+
+    def __init__(self, ask: Ask, request: BarRequest, as_of: datetime | None) -> None:
+        self.ask = ask
+        self.request = request
+        self.as_of = as_of
 
     @property
     def then(self) -> list[Any]:
@@ -168,7 +180,7 @@ def _all_splits(look: _Look) -> dict[str, tuple[Split, ...]]:
 
 def _told(look: _Look, source: str, splits: tuple[Split, ...], needed: str) -> _Told:
     if not needed:
-        return _Told(splits, (), {})
+        return _Told(splits)
     symbol = look.request.symbol.ticker
     rows = look.ask(
         "SELECT adjustment, start_ts, end_ts FROM coverage WHERE symbol = ? AND interval = ? AND source = ? ORDER BY start_ts",
@@ -221,7 +233,9 @@ def _convert(look: _Look, one: Held, told: _Told, others: dict[str, tuple[Split,
     if light:
         return f"the close before its dividend of {light} is not stored"
     events = Events(told.splits, payments, request.symbol.mic)
-    return Part(one, way(one.basis, wanted, events, request.interval, raw_volume=one.raw_volume), 1.0, one.lot)
+    found = way(one.basis, wanted, events, request.interval, raw_volume=one.raw_volume)
+    late_steps = tuple(step for step in found.by_delivery if step.at > one.oldest)  # what every row has in its price needs no factor
+    return Part(one, found._replace(by_delivery=late_steps), 1.0, one.lot)
 
 
 def _came_at_once(look: _Look, one: Held) -> bool:

@@ -20,14 +20,22 @@ if TYPE_CHECKING:
     from mdagent.market import BarRequest
     from mdagent.sessions import Session
     from mdagent.store.read import Reader, Span
+    from mdagent.store.series import Joint
 
 
 def line_of(  # noqa: PLR0913  what a line says besides what the store says
-    reader: Reader, request: BarRequest, source: str, *, requests: int = 0, failure: Failure | None = None, notes: tuple[str, ...] = ()
+    reader: Reader,
+    request: BarRequest,
+    source: str,
+    *,
+    requests: int = 0,
+    failure: Failure | None = None,
+    notes: tuple[str, ...] = (),
+    spans: Sequence[Span] | None = None,
 ) -> Line:
     """The line of one request from one source. Absent bars are told by the spans that the fetch left behind."""
     held = reader.standing(request, source)
-    spans = reader.coverage(request, source)
+    spans = reader.coverage(request, source) if spans is None else spans
     # What is empty before the first bar was not yet listed.
     first = reader.first_bar(request, source) if any(s.reason == EMPTY for s in spans) else None
     absent: Counter[str] = Counter()
@@ -70,32 +78,42 @@ def cached(
     sources: Sequence[str],
     sessions: Callable[[Reader, BarRequest], Sequence[Session] | None],
     now: datetime,
-) -> Line | None:
-    """The line of a request that the store can serve by itself: a series of one of `sources` covers all of it, final or fresh, and is
-    on the basis asked for or can be brought to it by what is known."""
-    for source, basis in reader.bases(request, sources):
-        stored = request if basis == request.adjustment.value else replace(request, adjustment=Adjustment(basis))
-        stretches = open_stretches(stored, reader.coverage(stored, source), now)
+) -> tuple[Line, Joint] | None:
+    """The line of a request that the store can serve by itself, and its series: one of `sources` covers all of the window, final or
+    fresh, and is on the basis asked for or can be brought to it by what is known."""
+    joint: Joint | None = None
+    for source, basis, spans in reader.covered(request, sources):
+        same = basis == request.adjustment.value
+        stored = request if same else replace(request, adjustment=Adjustment(basis))
+        stretches = open_stretches(stored, spans, now)
         if stretches and gaps(stored, stretches, sessions(reader, stored.over(stretches[0][0], stretches[-1][1])), now):
             continue
-        need = need_of(reader, stored, request.adjustment, source)
-        if need is not None and not (is_known(reader, stored, source, need, now) and reader.joint(request, (source,)).parts):
+        need = None if same else need_of(reader, stored, request.adjustment, source)
+        if need is not None and not is_known(reader, stored, source, need, now):
             continue
-        line = line_of(reader, stored, source)._replace(request=request)
+        joint = joint or reader.joint(request, sources)
+        if not same and all(part.held.source != source for part in joint.parts):
+            continue
+        line = line_of(reader, stored, source, spans=spans)._replace(request=request)
+        left = next((one for one in joint.left if one.source == source), None)
+        if left and line.bars:
+            continue
         told = Considered(source, chosen=True, reasons=("the store has it",))
-        return line._replace(considered=(told,))
+        return line._replace(considered=(told,)), joint
     return None
 
 
-def whole_series(reader: Reader, lines: Sequence[Line], sources: Sequence[str]) -> tuple[list[Line], list[tuple[object, ...]]]:
+def whole_series(
+    reader: Reader, lines: Sequence[tuple[Line, Joint | None]], sources: Sequence[str]
+) -> tuple[list[Line], list[tuple[object, ...]]]:
     """The consolidated rows of all lines that have bars, each on the basis asked for; the lines tell which sources are left out of them,
     and why."""
     told, rows = [], []
-    for line in lines:
+    for line, known in lines:
         if not line.bars or (line.failure is not None and line.failure.kind == "MISMATCH"):
             told.append(line)
             continue
-        joint = reader.joint(line.request, sources)
+        joint = known or reader.joint(line.request, sources)
         rows += reader.rows(line.request, joint)
         left = tuple(f"{one.source} is left out: {one.why}" for one in joint.left if one.source != line.source)
         told.append(line._replace(notes=(*line.notes, *left)) if left else line)

@@ -147,8 +147,6 @@ def as_text(cell: Any) -> Any:
         return Twice(as_text(cell.first), as_text(cell.second))
     if isinstance(cell, bool) or not isinstance(cell, int | float):
         return cell
-    if isinstance(cell, float) and cell.is_integer() and cell > 1e4:
-        return f"{cell:.0f}"
     return str(cell) if isinstance(cell, int) else f"{cell:.4f}"
 
 

@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 _PLAIN = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _MARKS = frozenset(b"+-eE")
-_TEXTS = frozenset((str,))
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?", re.ASCII)
 _AT_ONCE = 4096  # cells, whose letters and places stay in the processor's cache
-_COMMA, _DASH, _POINT, _ZERO, _COLON = b",-.0:"
+_LINE, _SPACE, _COMMA, _DASH, _POINT, _ZERO, _COLON, _T = b"\n ,-.0:T"
 _TENS = 10.0 ** np.arange(16)  # exact, as whole numbers of 15 digits are, so that a quotient is the float nearest to the decimal
 
 
@@ -107,11 +106,10 @@ def times(cells: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
 
 def _stamps(cells: Sequence[Any], form: re.Pattern[str], length: int, unit: Literal["D", "s"]) -> tuple[np.ndarray, np.ndarray]:
     kind = f"datetime64[{unit}]"
-    if set(map(type, cells)) == _TEXTS and set(map(len, cells)) == {length}:
-        parts = [_calendar("".join(cells[low : low + _AT_ONCE]), length) for low in range(0, len(cells), _AT_ONCE)]
-        known = [part for part in parts if part is not None]
-        if len(known) == len(parts):
-            return np.concatenate(known).astype(kind), np.ones(len(cells), dtype=bool)
+    parts = [_calendar(cells[low : low + _AT_ONCE], length) for low in range(0, len(cells), _AT_ONCE)]
+    known = [part for part in parts if part is not None]
+    if parts and len(known) == len(parts):
+        return np.concatenate(known).astype(kind), np.ones(len(cells), dtype=bool)
     made = np.zeros(len(cells), dtype=np.int64).astype(kind)
     real = np.zeros(len(cells), dtype=bool)
     for i, cell in enumerate(cells):
@@ -126,34 +124,38 @@ def _stamps(cells: Sequence[Any], form: re.Pattern[str], length: int, unit: Lite
     return made, real
 
 
-def _calendar(joined: str, length: int) -> np.ndarray | None:
-    """Dates or times of ten or nineteen letters each, one behind the other, as datetime64[s]; None where one is none. numpy alone
-    would read `-900-01-01` as a year, and `15:30-03` as a time of another zone."""
-    if not joined.isascii():
+def _calendar(cells: Sequence[Any], length: int) -> np.ndarray | None:
+    """Dates or times of ten or nineteen letters each as datetime64[s]; None where a cell is none. numpy alone would read `-900-01-01`
+    as a year, and `15:30-03` as a time of another zone."""
+    try:
+        lines = ("\n".join(cells) + "\n").encode("utf-8", "replace")
+    except TypeError:  # not all of them are texts
         return None
-    letters = np.frombuffer(joined.encode(), dtype=np.uint8).reshape(-1, length)
+    if len(lines) != len(cells) * (length + 1):
+        return None
+    letters = np.ascontiguousarray(np.frombuffer(lines, dtype=np.uint8).reshape(-1, length + 1).T)
     figures = letters - np.uint8(_ZERO)  # what comes before 0 is above 9, too
     places = [n for n in range(length) if n not in (4, 7, 10, 13, 16)]
-    marks = [(4, _DASH), (7, _DASH), *((n, _COLON) for n in (13, 16) if n < length)]
-    if (figures[:, places] > 9).any() or any((letters[:, place] != mark).any() for place, mark in marks):
+    marks = [(4, _DASH), (7, _DASH), (length, _LINE), *((n, _COLON) for n in (13, 16) if n < length)]
+    if (figures[places] > 9).any() or any((letters[place] != mark).any() for place, mark in marks):
         return None
 
     def two(place: int) -> np.ndarray:
-        made: np.ndarray = figures[:, place].astype(np.int64) * 10 + figures[:, place + 1]
+        made: np.ndarray = figures[place] * np.uint8(10) + figures[place + 1]
         return made
 
-    year, month, day = two(0) * 100 + two(2), two(5), two(8)
+    month, day = two(5), two(8)
     if ((month < 1) | (month > 12)).any():
         return None
-    months = ((year - 1970) * 12 + month - 1).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (day - 1)
-    if ((day < 1) | (days >= (months + 1).astype("datetime64[D]"))).any():
+    months = ((two(0).astype(np.int64) * 100 + two(2) - 1970) * 12 + month - 1).astype("datetime64[M]")
+    days = months.astype("datetime64[D]") + (day.astype(np.int64) - 1)
+    if (day < 1).any() or ((day > 28) & (days >= (months + 1).astype("datetime64[D]"))).any():
         return None
     whole: np.ndarray = days.astype("datetime64[s]")
     if length == 10:
         return whole
-    hour, minute, second = two(11), two(14), two(17)
-    if (~np.isin(letters[:, 10], tuple(b" T")) | (hour > 23) | (minute > 59) | (second > 59)).any():
+    hour, minute, second, mark = two(11), two(14), two(17), letters[10]
+    if (hour > 23).any() or (minute > 59).any() or (second > 59).any() or ((mark != _SPACE) & (mark != _T)).any():
         return None
-    moments: np.ndarray = whole + (hour * 3600 + minute * 60 + second)
+    moments: np.ndarray = whole + (hour.astype(np.int64) * 3600 + minute.astype(np.int64) * 60 + second)
     return moments

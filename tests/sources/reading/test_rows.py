@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mdagent.market import BarRequest
 from mdagent.sources.reading.columns import numbers
-from mdagent.sources.reading.rows import Answer, Rows, assemble
+from mdagent.sources.reading.rows import Answer, Rows, assemble, near
 
 START = datetime(2024, 1, 2, tzinfo=UTC)
 REQUEST = BarRequest("AAPL", "1d", "2024-01-02", "2024-01-12")  # type: ignore[arg-type]
@@ -22,7 +22,7 @@ def plain(day: int, close: float = 10.0) -> Cells:
     return (day, close, close, close, close, 5.0)
 
 
-def rows(*cells: Cells, real: list[bool] | None = None, **more: bool) -> Rows:
+def rows(*cells: Cells, real: list[bool] | None = None, **more: Any) -> Rows:
     """The rows of an answer; a row's stamp is so many days after the start of the window."""
     stamps = np.array([START.replace(tzinfo=None) + timedelta(days=c[0]) for c in cells], dtype="datetime64[us]")
     columns = tuple(numbers(str(i), [c[i] for c in cells], len(cells)) for i in range(1, 6))
@@ -107,3 +107,24 @@ def test_every_row_is_accounted_for_exactly_once(cells: list[tuple[Any, ...]]) -
     assert len(made.ts) + len(told.rejected) + len(told.conflicts) + told.duplicates + len(told.absent) + len(told.outside) == len(cells)
     assert (np.diff(made.ts) > np.timedelta64(0)).all()
     assert np.isfinite(made.table[:4]).all()
+
+
+def test_rows_that_were_left_unread_are_counted_and_told() -> None:
+    stamps = np.array(["2024-01-01", "2024-01-02", "2024-01-11", "2024-01-12", "1970-01-01"], dtype="datetime64[us]")
+    real = np.array([True, True, True, True, False])
+    assert near(stamps, real, REQUEST).tolist() == [False, True, True, False, True]
+    made = rows(plain(0), plain(1), beyond=stamps[[0, 3]])
+    assert made.delivery.rows == 4
+    assert made.delivery.outside == (datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 12, tzinfo=UTC))
+
+
+def test_rows_newest_first_are_turned_round() -> None:
+    made = rows(plain(2, 3.0), plain(1, 2.0), plain(0, 1.0))
+    assert made.table[3].tolist() == [1.0, 2.0, 3.0]
+    assert made.places.tolist() == [2, 1, 0]
+
+
+def test_of_equal_stamps_newest_first_the_first_is_the_bar() -> None:
+    made = rows(plain(1, 2.0), plain(1, 3.0), plain(0, 1.0))
+    assert made.table[3].tolist() == [1.0, 2.0]
+    assert len(made.delivery.conflicts) == 1
