@@ -43,7 +43,9 @@ def tell(report: Report, terminal: Terminal, *, dry: bool = False, floor: float 
 
 
 def _next_step(line: Line, failure: Failure) -> str:
-    return failure.consequence.next_step if line.source else "ask for what a source has (mdagent sources list)"
+    if line.source:
+        return failure.consequence.next_step
+    return "set a key that is named there" if failure.kind == "AUTH" else "ask for what a source has (mdagent sources list)"
 
 
 def _intent(line: Line) -> str:

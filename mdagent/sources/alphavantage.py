@@ -212,7 +212,7 @@ class Source(Adapter):
         )
         if kind is FailureKind.UNKNOWN_SYMBOL:
             return Failure(kind, "Alpha Vantage does not know this symbol, or cannot tell this of it ('Invalid API call')", HTTP_OK)
-        return Failure(kind, one_line(self._blank(words)), HTTP_OK, away)
+        return Failure(kind, one_line(self._blank(words)) or "a message without words came instead of data", HTTP_OK, away)
 
     def _blank(self, words: str) -> str:
         if self._key:

@@ -138,9 +138,10 @@ class Reader:
             words += told
         if len(selects) == 1:
             return list(self._ask(f"{selects[0]} ORDER BY ts", words).fetchall())
-        best = "" if apart else " QUALIFY row_number() OVER (PARTITION BY ts ORDER BY provisional, score DESC, source) = 1"
-        union = " UNION ALL ".join(selects)
-        return list(self._ask(f"SELECT * FROM ({union}){best} ORDER BY ts, source", words).fetchall())
+        of = "ts, source" if apart else "ts"
+        best = f" QUALIFY row_number() OVER (PARTITION BY {of} ORDER BY provisional, score DESC, source, rank) = 1"
+        union = " UNION ALL ".join(f"SELECT *, {rank} AS rank FROM ({one})" for rank, one in enumerate(selects))
+        return list(self._ask(f"SELECT * EXCLUDE (rank) FROM ({union}){best} ORDER BY ts, source", words).fetchall())
 
     def knows(self, request: BarRequest, source: str, kinds: str, since: datetime) -> datetime | None:
         """How far all `splits`, or `all` payments too, of the symbol are known at this source from `since` on."""
@@ -257,6 +258,7 @@ def _part(part: Part, request: BarRequest, currency: str | None, as_of: datetime
         f" b.score, b.provisional FROM {rows_of(as_of)} b{joins}"
         " WHERE b.symbol = ? AND b.interval = ? AND b.adjustment = ? AND b.ts >= ? AND b.ts < ? AND b.source = ?"
         f" AND b.currency IS NOT DISTINCT FROM {literal(held.currency) if held.currency else 'NULL'}"
+        f" AND b.lot = {held.lot!r} AND b.raw_volume = {held.raw_volume}"
     )
     window: list[Literal] = [naive(request.start), naive(request.end)]
     return sql, [*words, request.symbol.ticker, request.interval.value, held.basis.value, *window, held.source]

@@ -57,20 +57,34 @@ CREATE VIEW consolidated AS
     QUALIFY row_number() OVER (PARTITION BY symbol, interval, adjustment, ts ORDER BY provisional, score DESC, source) = 1;
 """
 
-# Several providers: units, restatements told from errors, and splits and dividends with what their amounts mean.
+# Several providers: units, restatements told from errors, and splits and dividends with what their amounts mean. Tables are made
+# anew, since DuckDB cannot commit two ALTERs of one table that has rows.
 _V2 = """
 DROP VIEW consolidated;
-ALTER TABLE bars ADD COLUMN lot DOUBLE DEFAULT 1;
-ALTER TABLE bars ADD COLUMN scale DOUBLE DEFAULT 1;
-ALTER TABLE bars ADD COLUMN raw_volume BOOLEAN DEFAULT false;
-ALTER TABLE bars ADD COLUMN venue VARCHAR;
-ALTER TABLE revisions ADD COLUMN currency VARCHAR;
-ALTER TABLE revisions ADD COLUMN lot DOUBLE DEFAULT 1;
-ALTER TABLE revisions ADD COLUMN raw_volume BOOLEAN DEFAULT false;
-ALTER TABLE revisions ADD COLUMN cause VARCHAR DEFAULT 'revision';
-ALTER TABLE actions ADD COLUMN adjusted BOOLEAN DEFAULT false;
-ALTER TABLE actions ADD COLUMN replaced_at TIMESTAMP;
-UPDATE actions SET adjusted = (kind <> 'split');
+ALTER TABLE bars RENAME TO bars_1;
+CREATE TABLE bars (
+    symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, ts TIMESTAMP NOT NULL, source VARCHAR NOT NULL,
+    adjustment VARCHAR NOT NULL, open DOUBLE NOT NULL, high DOUBLE NOT NULL, low DOUBLE NOT NULL, close DOUBLE NOT NULL,
+    volume DOUBLE, vwap DOUBLE, trades DOUBLE, currency VARCHAR, provisional BOOLEAN NOT NULL, score DOUBLE NOT NULL,
+    fetched_at TIMESTAMP NOT NULL, batch BIGINT NOT NULL, lot DOUBLE NOT NULL, scale DOUBLE NOT NULL, raw_volume BOOLEAN NOT NULL,
+    venue VARCHAR);
+INSERT INTO bars SELECT *, 1, 1, false, NULL FROM bars_1;
+DROP TABLE bars_1;
+ALTER TABLE revisions RENAME TO revisions_1;
+CREATE TABLE revisions (
+    symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, ts TIMESTAMP NOT NULL, source VARCHAR NOT NULL,
+    adjustment VARCHAR NOT NULL, open DOUBLE, high DOUBLE, low DOUBLE, close DOUBLE, volume DOUBLE, score DOUBLE,
+    fetched_at TIMESTAMP NOT NULL, batch BIGINT NOT NULL, replaced_at TIMESTAMP NOT NULL, replaced_by BIGINT NOT NULL,
+    currency VARCHAR, lot DOUBLE NOT NULL, raw_volume BOOLEAN NOT NULL, cause VARCHAR NOT NULL);
+INSERT INTO revisions
+    SELECT *, (SELECT max(currency) FROM bars b WHERE b.symbol = r.symbol AND b.source = r.source), 1, false, 'revision' FROM revisions_1 r;
+DROP TABLE revisions_1;
+ALTER TABLE actions RENAME TO actions_1;
+CREATE TABLE actions (
+    symbol VARCHAR NOT NULL, source VARCHAR NOT NULL, kind VARCHAR NOT NULL, date DATE NOT NULL, value DOUBLE NOT NULL,
+    currency VARCHAR, fetched_at TIMESTAMP NOT NULL, batch BIGINT NOT NULL, adjusted BOOLEAN NOT NULL, replaced_at TIMESTAMP);
+INSERT INTO actions SELECT *, kind <> 'split', NULL FROM actions_1;
+DROP TABLE actions_1;
 CREATE TABLE restatements (
     symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, source VARCHAR NOT NULL, adjustment VARCHAR NOT NULL, bars BIGINT NOT NULL,
     first_ts TIMESTAMP NOT NULL, last_ts TIMESTAMP NOT NULL, factor DOUBLE NOT NULL, kept_at TIMESTAMP NOT NULL, batch BIGINT NOT NULL);

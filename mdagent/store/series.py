@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 ACTIONS = "actions"  # in the place of an interval, in the key of what is known of splits (`splits`) and of payments too (`all`)
 _CLOSE_BEFORE = timedelta(days=12)  # a dividend is weighed by a close no older than this
-FRESH = timedelta(hours=18)  # what is known so shortly before a delivery is known for it: no two sessions lie between
 _PREFERRED = (Adjustment.RAW, Adjustment.SPLITS, Adjustment.ALL)
 
 
@@ -97,14 +96,15 @@ class _Look:
 
     @property
     def told_then(self) -> tuple[str, list[Any]]:
-        """Actions as they stand, or stood, as a condition and its words."""
+        """Actions as they stand, or stood, as a condition and its words. One that was first told later was a fact before."""
         if self.as_of is None:
             return " AND replaced_at IS NULL", []
-        return " AND fetched_at <= ? AND (replaced_at IS NULL OR replaced_at > ?) AND date <= ?", [
-            self.as_of,
-            self.as_of,
-            self.as_of.date(),
-        ]
+        first = (
+            "NOT EXISTS (SELECT 1 FROM actions e WHERE e.symbol = actions.symbol AND e.source = actions.source AND e.kind = actions.kind"
+            " AND e.date = actions.date AND e.fetched_at < actions.fetched_at)"
+        )
+        condition = f" AND (fetched_at <= ? OR {first}) AND (replaced_at IS NULL OR replaced_at > ?) AND date <= ?"
+        return condition, [self.as_of, self.as_of, self.as_of.date()]
 
 
 def held(look: _Look, sources: Sequence[str]) -> list[Held]:
@@ -141,18 +141,25 @@ def join(ask: Ask, request: BarRequest, sources: Sequence[str] = (), as_of: date
     look = _Look(ask, request, as_of)
     found = held(look, sources)
     splits = _all_splits(look) if found else {}
-    parts: dict[str, Part] = {}
+    parts: list[Part] = []
     refused: dict[str, str] = {}
     for one in sorted(found, key=lambda h: (h.basis is not request.adjustment, -h.bars, _PREFERRED.index(h.basis))):
-        if one.source in parts and parts[one.source].held.basis is not one.basis:
-            continue  # a second basis of the same source
+        if any(_holds(part.held, one) for part in parts):
+            continue
         told = _told(look, one.source, splits.get(one.source, ()), _needs(one, request))
         made = _convert(look, one, told, splits)
         if isinstance(made, Part):
-            parts[one.source if one.source not in parts else f"{one.source} {one.currency}"] = made
+            parts.append(made)
         else:
             refused.setdefault(one.source, made)
-    return _in_one_unit(request, list(parts.values()), {s: why for s, why in refused.items() if s not in parts})
+    served = {part.held.source for part in parts}
+    return _in_one_unit(request, parts, {s: why for s, why in refused.items() if s not in served})
+
+
+def _holds(part: Held, one: Held) -> bool:
+    """Does this basis of a source make another basis of it needless?"""
+    wider = part.first <= one.first and part.last >= one.last and part.bars >= one.bars
+    return part.source == one.source and part.basis is not one.basis and wider
 
 
 def _needs(one: Held, request: BarRequest) -> str:
@@ -174,6 +181,8 @@ def _all_splits(look: _Look) -> dict[str, tuple[Split, ...]]:
     found: dict[str, list[Split]] = {}
     for source, day, ratio, told in rows:
         known = min(told, datetime.combine(day, time()) + timedelta(days=1))
+        if look.as_of is not None and known > look.as_of:
+            continue  # nothing that was delivered by then had it in its prices
         found.setdefault(source, []).append(Split(day, ratio, known))
     return {source: tuple(splits) for source, splits in found.items()}
 
@@ -212,7 +221,7 @@ def _convert(look: _Look, one: Held, told: _Told, others: dict[str, tuple[Split,
     request = look.request
     needed, wanted = _needs(one, request), request.adjustment
     name = "its splits" if needed == "splits" else "its splits and dividends"
-    since = one.first if one.basis is not wanted else one.oldest
+    since = one.first if one.basis is not wanted else datetime.combine(one.oldest.date(), time())
     limit = one.oldest if one.basis is not Adjustment.RAW else None  # what was told after a delivery is not in its prices
     if needed:
         limit = known_to(told.spans.get(needed, ()), since)
@@ -220,7 +229,7 @@ def _convert(look: _Look, one: Held, told: _Told, others: dict[str, tuple[Split,
             limit = one.newest
         if limit is None:
             return f"it has {one.basis} prices, and {name} since {since:%Y-%m-%d} are not known"
-        if limit < one.newest - FRESH:
+        if limit.date() < one.newest.date():
             return f"it has {one.basis} prices, and {name} are known only to {limit:%Y-%m-%d}"
     late = [] if limit is None else _unheard(limit, told.splits, others)
     if late:
@@ -241,18 +250,21 @@ def _convert(look: _Look, one: Held, told: _Told, others: dict[str, tuple[Split,
 def _came_at_once(look: _Look, one: Held) -> bool:
     """Was the whole window delivered on one day, though rows that had not changed bear the time when they first came?"""
     symbol, interval, start, end = _window(look.request)
-    row = look.ask(
-        "SELECT min(as_of), max(as_of) FROM coverage WHERE symbol = ? AND interval = ? AND source = ? AND adjustment = ?"
+    rows = look.ask(
+        "SELECT start_ts, end_ts, as_of FROM coverage WHERE symbol = ? AND interval = ? AND source = ? AND adjustment = ?"
         " AND end_ts > ? AND start_ts < ?",
         [symbol, interval, one.source, one.basis.value, start, end],
-    ).fetchone()
-    return bool(row and row[0] and row[0].date() == row[1].date())
+    ).fetchall()
+    reached = known_to([(a, b) for a, b, _ in rows], one.first)
+    if reached is None or reached <= one.last or (look.as_of is not None and any(came > look.as_of for _, _, came in rows)):
+        return False
+    return len({came.date() for _, _, came in rows}) == 1
 
 
 def _unheard(limit: datetime, own: Sequence[Split], others: dict[str, tuple[Split, ...]]) -> list[date]:
-    """Splits after `limit` that other sources tell and this one does not."""
+    """Splits since the day of `limit` that other sources tell and this one does not."""
     known = {s.day for s in own}
-    return sorted({s.day for splits in others.values() for s in splits if s.day > limit.date() and s.day not in known})
+    return sorted({s.day for splits in others.values() for s in splits if s.day >= limit.date() and s.day not in known})
 
 
 def _length(interval: Interval) -> timedelta:
@@ -318,11 +330,12 @@ def _in_one_unit(request: BarRequest, parts: list[Part], refused: dict[str, str]
             weights[named] = weights.get(named, 0) + part.held.bars
     usual = request.symbol.currencies
     unit = min(weights, key=lambda c: (usual.index(c) if c in usual else len(usual), -weights[c], c)) if weights else None
-    kept = []
+    kept: list[Part] = []
     for part in parts:
         named = part.held.currency or request.symbol.currency
         scale = _exchange(named, unit)
-        if unit is not None and named is None:
+        doubtful = unit is not None or (request.symbol.kind != "index" and any(k.held.source != part.held.source for k in kept))
+        if named is None and doubtful:
             refused[part.held.source] = f"it tells no currency, and {request.symbol} may be quoted in {'/'.join(usual) or 'any'}"
         elif scale is None:
             refused[part.held.source] = f"it is quoted in {named}, the series is in {unit}"

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.exchanges import unit_of
-from mdagent.store.read import Reader, Span, key_of, naive
+from mdagent.store.read import Reader, Span, key_of, literal, naive
 from mdagent.store.schema import KEY
 from mdagent.store.series import ACTIONS
 
@@ -27,6 +27,11 @@ _SAME = (
 )
 _PRICES = "open, high, low, close, volume"
 _RESTATED = 1e-4  # a source rounds what it divides by a split
+# The one factor between all rows that are replaced and what they become: that of a split which nobody told. 1 where there is none.
+_ALIKE = (
+    f"SELECT CASE WHEN count(*) > 5 AND (max(becomes / close) / min(becomes / close) - 1) < {_RESTATED}"
+    " AND NOT median(becomes / close) BETWEEN 0.8 AND 1.25 THEN median(becomes / close) ELSE 1 END FROM gone WHERE close > 0"
+)
 COMPLETE = "complete"  # the reason of a span in which nothing is missing
 
 
@@ -139,9 +144,9 @@ class Writer(Reader):
         """Leave in `fresh` the rows to insert, having removed those they replace. A provisional row never replaces a final one."""
         self._db.execute(
             "CREATE TEMP TABLE fresh AS SELECT n.*, o.rid, o.provisional AS was FROM incoming n LEFT JOIN"
-            f" (SELECT rowid AS rid, ts, {_PRICES}, provisional FROM bars WHERE {KEY} AND ts BETWEEN ? AND ?) o ON o.ts = n.ts"
+            f" (SELECT rowid AS rid, ts, {_PRICES}, provisional, fetched_at FROM bars WHERE {KEY} AND ts BETWEEN ? AND ?) o ON o.ts = n.ts"
             f" WHERE o.ts IS NULL OR (o.provisional AND (NOT n.provisional OR NOT ({_SAME})))"
-            f" OR NOT (o.provisional OR n.provisional OR ({_SAME}))",
+            f" OR NOT (o.provisional OR n.provisional OR ({_SAME} AND NOT {self._doubted(span)}))",
             span,
         )
         told = self._db.execute(
@@ -151,6 +156,18 @@ class Writer(Reader):
         if told[1] or told[2]:
             self._db.execute("DELETE FROM bars WHERE rowid IN (SELECT rid FROM fresh WHERE rid IS NOT NULL)")
         return int(told[0]), int(told[1]), int(told[2]), restated
+
+    def _doubted(self, key: list[object]) -> str:
+        """The condition for a row that a split told since its delivery would restate: coming again as it was, it had it already, which
+        only its new time of delivery can tell."""
+        row = self._db.execute(
+            "SELECT max(date), max(least(fetched_at, CAST(date AS TIMESTAMP) + INTERVAL 1 DAY)) FROM actions"
+            " WHERE symbol = ? AND source = ? AND kind = 'split' AND replaced_at IS NULL",
+            [key[0], key[2]],
+        ).fetchone()
+        if not row or row[0] is None or key[3] == "raw":
+            return "false"
+        return f"(NOT n.provisional AND o.ts < {literal(row[0])} AND o.fetched_at < {literal(row[1])})"
 
     def _revise(self, number: int, key: list[object], at: datetime) -> int:
         """Keep the final rows that are about to be replaced. A row that comes back divided by the splits since its delivery is restated
@@ -165,10 +182,11 @@ class Writer(Reader):
             f"CREATE TEMP TABLE gone AS SELECT o.*, n.close AS becomes, {since} AS k FROM bars o JOIN fresh n ON o.rowid = n.rid"
             " WHERE NOT n.was"
         )
+        self._db.execute(f"UPDATE gone SET k = ({_ALIKE}) WHERE NOT EXISTS (SELECT 1 FROM gone WHERE k <> 1)")
         split = f"adjustment <> 'raw' AND k <> 1 AND abs(close * k / becomes - 1) < {_RESTATED}"
         self._db.execute(
             f"INSERT INTO revisions SELECT symbol, interval, ts, source, adjustment, {_PRICES}, score, fetched_at, batch, ?, ?,"
-            f" currency, lot, raw_volume, CASE WHEN {split} THEN 'restatement' ELSE 'revision' END FROM gone",
+            f" currency, lot, raw_volume, CASE WHEN {split} THEN 'restatement' WHEN close = becomes THEN 'confirmation' ELSE 'revision' END FROM gone",
             [at, number],
         )
         words = [key[0], key[1], key[2], key[3], at, number]
@@ -217,6 +235,8 @@ class Writer(Reader):
         now = naive(told.at)
         days: dict[tuple[str, date], list[CorporateAction]] = {}
         for action in told.actions:
+            if action.date > told.at.date():
+                continue  # announced; it has not taken effect, and will be told again
             days.setdefault((action.kind, action.date), []).append(action)
         rows = self._db.execute(
             "SELECT kind, date, list(value ORDER BY value) FROM actions"

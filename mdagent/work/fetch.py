@@ -83,5 +83,6 @@ def _standing(wish: Wish, stored: BarRequest, name: str, done: Filled, tools: To
         line = line_of(reader, stored, name, requests=done.sent, failure=done.failure, notes=notes)
         left = reader.joint(wish.request, (name,)).left if line.bars and line.failure is None else ()
     if left:
-        line = line._replace(failure=Failure(FailureKind.MISMATCH, f"{name} cannot serve {wish.request.adjustment} prices: {left[0].why}"))
+        words = f"{name} cannot serve {wish.request.adjustment} prices: {left[0].why}"
+        line = line._replace(bars=0, provisional=0, failure=Failure(FailureKind.MISMATCH, words))  # stored, but not what was asked for
     return line._replace(request=wish.request)

@@ -66,7 +66,15 @@ async def learn(source: Source, stored: BarRequest, wanted: Adjustment, tools: T
         done = await fill(source, _days(stored, basis, need.since, now), tools)
     if done.failure is None and not with_bars and not known:
         done = done.and_then(await _ask_actions(source, stored, need, tools))
+        if done.restated:  # bars delivered before a split that was told now
+            done = done.and_then(await fill(source, stored, tools))
     return done
+
+
+def weighing(source: Source, stored: BarRequest, wanted: Adjustment, now: datetime) -> BarRequest | None:
+    """The daily bars that weigh the dividends by which one basis is made of the other; None where nothing is to be weighed."""
+    basis = daily_basis(source) if Adjustment.ALL in (stored.adjustment, wanted) and stored.adjustment is not wanted else None
+    return _days(stored, basis, stored.start, now) if basis is not None and tells_actions(source.spec, source.plan) else None
 
 
 def _days(stored: BarRequest, basis: Adjustment, since: datetime, now: datetime) -> BarRequest:
@@ -87,5 +95,5 @@ async def _ask_actions(source: Source, stored: BarRequest, need: Need, tools: To
         return Filled(sent, Failure(kind, words) if kind else None)
     known = Known(need.kinds, Span(need.since, now, COMPLETE, None))
     with tools.store.writing(f"actions {stored.symbol}") as writer:
-        writer.keep_actions(stored.symbol.ticker, source.spec.name, Told(result.value, now, known=known))
-    return Filled(sent)
+        restated = writer.keep_actions(stored.symbol.ticker, source.spec.name, Told(result.value, now, known=known))
+    return Filled(sent, restated=restated)

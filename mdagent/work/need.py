@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.market import Adjustment
-from mdagent.store.series import FRESH
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,10 +27,12 @@ def need_of(reader: Reader, stored: BarRequest, wanted: Adjustment, source: str)
     if stored.adjustment is not wanted:
         return Need(kinds, stored.start)
     came = reader.deliveries(stored, source) if wanted is not Adjustment.RAW else None
-    return Need(kinds, came[0]) if came and came[0].date() != came[1].date() else None
+    if came is None or came[0].date() == came[1].date():
+        return None
+    return Need(kinds, came[0].replace(hour=0, minute=0, second=0, microsecond=0))  # a split of that day may have come after it
 
 
 def is_known(reader: Reader, stored: BarRequest, source: str, need: Need, now: datetime) -> bool:
-    """Is it known, and not long ago?"""
+    """Is it known up to this very day? A source may have adjusted its prices since the evening before."""
     reached = reader.knows(stored, source, need.kinds, need.since)
-    return reached is not None and reached >= now - FRESH
+    return reached is not None and reached.date() >= now.date()

@@ -96,9 +96,9 @@ class Format:
     `render` gives the body of an answer; `stamp` is how a session date is written, `instant` how epoch seconds are. `other_unit` turns
     a stamp into the unit that the format does not use. `lacks` are abilities that a case may need, each with the reason: `texts` or
     `numbers` for prices, `words` or `instants` for stamps, `unit`, `columns`, `symbol`, `currency`, `name`, `late`, `basis`, `plan`,
-    `pages`, and `torn`, adjusted weeks with a split within. `excused` are single cases. `says` are its own words for `no data`,
-    `unknown symbol`, `throttle`, `bad key`, `unknown key` and `plan`; `outcomes` what a case comes to where the provider cannot tell
-    it as others do: class, stored, quarantined.
+    `pages`, `torn` (adjusted weeks with a split within) and `early` (closes before the usual hour). `excused` are single cases. `says`
+    are its own words for `no data`, `unknown symbol`, `throttle`, `bad key`, `unknown key` and `plan`; `outcomes` what a case comes
+    to where the provider cannot tell it as others do: class, stored, quarantined.
     """
 
     render: Callable[[Ten], bytes]

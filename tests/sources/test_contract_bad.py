@@ -34,7 +34,7 @@ LIST = Path(__file__).resolve().parents[3] / "shared" / "bad_inputs.yaml"
 CODES = {"PROVIDERS_FAILED": 4, "DATA_REJECTED": 6, "AUTH": 11, "SYMBOL_UNKNOWN": 13}  # where the list has another word
 KEY = "SECRET123KEY"
 LETTERS = "ABCDF"
-ABILITIES = frozenset("texts numbers columns unit currency symbol name words instants pages late basis plan torn".split())
+ABILITIES = frozenset("texts numbers columns unit currency symbol name words instants pages late basis plan torn early".split())
 
 
 @lru_cache(maxsize=1)

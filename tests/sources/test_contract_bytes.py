@@ -109,6 +109,27 @@ def test_what_is_no_answer_is_named_by_what_is_wrong_with_it(parser: Parser, con
     assert came.kind is kind
 
 
+EMPTY_WORDS = (
+    {"Note": ""},
+    {"Information": " "},
+    {"error": ""},
+    {"error": {"code": "", "description": ""}},
+    {"chart": {"result": None, "error": ""}},
+    {"status": "ERROR", "error": ""},
+    {"status": "NOT_AUTHORIZED", "message": ""},
+    {"code": 400, "message": "", "status": "error"},
+    {"detail": ""},
+)
+
+
+@each
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500])
+def test_an_error_without_words_is_told_in_ours(parser: Parser, status: int) -> None:
+    for body in EMPTY_WORDS:
+        bench(parser).give(json.dumps(body).encode(), status)  # checks that every failure says something
+    bench(parser).give(b"", status)
+
+
 @each
 def test_a_failure_told_by_the_gate_ends_the_conversation_or_is_borne(parser: Parser) -> None:
     told = Failure(FailureKind.SERVER_ERROR, "HTTP 500", 500)

@@ -80,6 +80,22 @@ def test_the_truth_comes_back(source: str, interval: Interval, basis: Adjustment
 
 
 @pytest.mark.parametrize("source", KNOWN)
+@pytest.mark.parametrize("symbol", ["VOD.L", "SAP.DE", "IBE.MC", "7203.T", "EURUSD=X", "BTC-USD", "^GSPC", "SPY", "BRK.A"])
+def test_other_markets_come_back_or_are_refused(source: str, symbol: str) -> None:
+    scene = truths.DAYS[1]._replace(symbol=symbol)
+    basis = told(source, Interval.D1)[0]
+    came = outcome(lambda: fetched(Simulated(source, scene.now), scene, Interval.D1, basis))
+    if isinstance(came, Failure):
+        assert came.kind in (FailureKind.UNKNOWN_SYMBOL, FailureKind.NO_DATA, FailureKind.PLAN_LIMIT, FailureKind.BAD_REQUEST), came
+        return
+    due = truths.known(scene, Interval.D1, came.adjustment)
+    assert str(came.symbol) == symbol
+    assert came.currency in (None, *came.symbol.currencies) or not came.symbol.currencies
+    assert came.ts.tolist() == due.ts.tolist()
+    assert np.array([came.open, came.high, came.low, came.close]) == pytest.approx(due.prices, rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize("source", KNOWN)
 @pytest.mark.parametrize(
     ("symbol", "start", "end"),
     [("AAPL", "2024-03-09", "2024-03-11"), ("AAPL", "1970-01-01", "1970-03-01")],

@@ -51,7 +51,7 @@ def test_an_unknown_source_names_the_nearest() -> None:
     assert caught.value.hint == "did you mean yahoo?"
     with pytest.raises(UsageError) as far:
         load("qqqq")
-    assert far.value.hint == "use one of yahoo"
+    assert far.value.hint == f"use one of {', '.join(NAMES)}"
 
 
 # The request

@@ -6,23 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.store.batches import store_at
 from tests.store.told import EARLY, LATE, dividend, read, sends, split, tells
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from mdagent.store.bars import BarStore
 
 OLD = {"2024-01-03": 1000.0, "2024-01-04": 1100.0, "2024-01-05": 1200.0}  # as traded, before ten new shares for an old one
 NEW = {"2024-01-09": 110.0, "2024-01-10": 120.0}
 ADJUSTED = {d: c / 10 for d, c in OLD.items()}
 WHOLE = ADJUSTED | NEW
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> BarStore:
-    return store_at(tmp_path)
 
 
 # From basis to basis
@@ -386,12 +378,13 @@ def test_what_was_stored_then_is_still_answered(store: BarStore) -> None:
 
 def test_before_a_split_the_numbers_are_those_of_before_it(store: BarStore) -> None:
     sends(store, OLD, basis="splits", at=EARLY, tells=True)
-    sends(store, WHOLE, basis="splits", actions=(split(),), tells=True)
-    assert read(store, "splits").closes == WHOLE
+    whole = WHOLE | {"2024-01-11": 130.0}
+    sends(store, whole, basis="splits", actions=(split(),), tells=True)
+    assert read(store, "splits").closes == whole
     assert read(store, "splits", as_of="2024-01-06").closes == OLD
-    assert read(store, "raw").closes == OLD | NEW
+    assert read(store, "raw").closes == OLD | NEW | {"2024-01-11": 130.0}
     assert read(store, "raw", as_of="2024-01-06").closes == OLD
-    assert read(store, "splits", as_of="2024-01-12").closes == WHOLE
+    assert read(store, "splits", as_of="2024-01-12").closes == whole
 
 
 def test_raw_rows_too_are_on_the_basis_of_the_time(store: BarStore) -> None:

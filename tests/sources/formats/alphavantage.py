@@ -47,6 +47,7 @@ FORMAT = Format(
         "late": "bars bear no mark of delay",
         "pages": "a series comes as one page",
         "torn": "a week has one factor, which fits none that holds a split",
+        "early": "its markets close at the usual hour, whatever the day",
         "basis": "the function asked for is the basis, and the answer names it",
     },
 )
