@@ -66,6 +66,9 @@ def main() -> int:
         import upsert  # numpy and duckdb would otherwise be in this process while children are started
 
         contests.append(upsert.measure(home, told.bars, max(3, told.rounds // 2)))
+        import decode
+
+        contests += decode.measure(told.rounds)
     show(contests)
     return int(any(c.verdict == "MISSED" for c in contests))
 

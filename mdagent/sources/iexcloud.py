@@ -20,20 +20,22 @@ from urllib.parse import quote as percent
 
 from mdagent.errors import UsageError
 from mdagent.guard.outcome import HTTP_FORBIDDEN, HTTP_OK, ConversationFailed, Failure, FailureKind, kind_of_status
-from mdagent.market import Adjustment, BarRequest, BarSet, CorporateAction, Interval, Listing, Quote, Symbol
+from mdagent.market import COLUMNS, Adjustment, BarRequest, BarSet, CorporateAction, Interval, Listing, Quote, Symbol
 from mdagent.sources.base import Adapter, Auth, Depth, Milestone, Plan, Quota, SourceSpec
 from mdagent.sources.reading.body import failed, read_json
 from mdagent.sources.reading.fields import number, text
-from mdagent.sources.reading.tables import objects
-from mdagent.sources.reading.windows import windows
+from mdagent.sources.reading.tables import cells, has, objects
+from mdagent.sources.reading.windows import period_of, windows
 from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import httpx
+    import numpy as np
 
     from mdagent.sources.base import Conversation
+    from mdagent.sources.reading.columns import Column
 
 _FIVE_YEARS = timedelta(days=1820)  # less than any five years have
 _VERSION = "/stable"
@@ -42,6 +44,7 @@ _SHORT = timedelta(days=5)  # the longest window that is asked for day by day
 _DAY = timedelta(days=1)
 _A_DAY, _A_SESSION, _ALL = 2, 50, 10 * 252 * 15  # messages: one daily bar by itself, the minutes of a session, all 15 years
 _MOST = 100  # symbols of one batch
+_ENOUGH = 3  # rows from which a spacing can be told
 _FAIR = Quota(100, 1.0, of="requests")
 
 SPEC = SourceSpec(
@@ -91,15 +94,13 @@ class Source(Adapter):
 
     def bars(self, request: BarRequest) -> Conversation[BarSet]:
         """Bars with `start <= ts < end`. Raises ConversationFailed."""
-        from mdagent.sources.iexcloud_chart import read_chart
-
         parts = []
         for piece in self.cut(request):
             place, params, cost = _chart(piece)
             path = f"{_VERSION}/stock/{percent(request.symbol.ticker, safe='')}/chart/{place}"
             try:
                 reply = yield self.get(path, params, cost=cost)
-                parts.append(read_chart(read_json(reply), request))
+                parts.append(_read_chart(read_json(reply), request))
             except ConversationFailed as error:
                 if error.failure.kind is not FailureKind.NO_DATA:
                     raise  # a holiday does not spoil the rest
@@ -124,7 +125,7 @@ class Source(Adapter):
         if last is None:
             msg = f"IEX Cloud tells no price of {symbol}"
             raise failed(FailureKind.SCHEMA if not fields else FailureKind.NO_DATA, msg)
-        check_symbol(text(fields, "symbol"), symbol)
+        _check_symbol(text(fields, "symbol"), symbol)
         return Quote(
             symbol,
             SPEC.name,
@@ -190,13 +191,6 @@ class Source(Adapter):
         return [why or _bars_or_failure(held, request) for why, held, request in zip(whys, parts, requests, strict=True)]
 
 
-def check_symbol(told: str, symbol: Symbol) -> None:
-    """Raises ConversationFailed MISMATCH where an answer names another symbol."""
-    if told and told.upper() != symbol.ticker:
-        msg = f"{symbol} was asked for, the answer is about {one_line(told, 32)}"
-        raise failed(FailureKind.MISMATCH, msg)
-
-
 def _date_of(piece: BarRequest) -> date:
     """The session that a piece asks for: minutes of a session in New York lie within one UTC date."""
     return piece.start.astimezone(UTC).date()
@@ -210,10 +204,13 @@ def _chart(piece: BarRequest) -> tuple[str, dict[str, str], int]:
     return (day, {"chartByDay": "true"}, _A_DAY) if piece.end - piece.start <= _DAY else ("max", {}, _ALL)
 
 
+def _nothing(request: BarRequest) -> ConversationFailed:
+    return failed(FailureKind.NO_DATA, f"IEX Cloud has no {request.interval} bars of {request.symbol} in this range")
+
+
 def _joined(parts: list[BarSet], request: BarRequest) -> BarSet:
     if not parts:
-        msg = f"IEX Cloud has no {request.interval} bars of {request.symbol} in this range"
-        raise failed(FailureKind.NO_DATA, msg)
+        raise _nothing(request)
     if len({(part.adjustment, part.venue) for part in parts}) > 1:
         msg = f"the days of {request.symbol} came in more than one basis, or of more than one market"
         raise failed(FailureKind.SCHEMA, msg)
@@ -221,13 +218,11 @@ def _joined(parts: list[BarSet], request: BarRequest) -> BarSet:
 
 
 def _of_batch(body: dict[str, Any], request: BarRequest) -> BarSet | Failure:
-    from mdagent.sources.iexcloud_chart import read_chart
-
     entry = body.get(request.symbol.ticker)
     if not isinstance(entry, dict):
         return Failure(FailureKind.UNKNOWN_SYMBOL, f"IEX Cloud does not know {request.symbol}: the batch leaves it out", HTTP_OK)
     try:
-        return read_chart(entry.get("chart"), request)
+        return _read_chart(entry.get("chart"), request)
     except ConversationFailed as error:
         return error.failure
 
@@ -237,6 +232,113 @@ def _bars_or_failure(parts: list[BarSet], request: BarRequest) -> BarSet | Failu
         return _joined(parts, request)
     except ConversationFailed as error:
         return error.failure
+
+
+def _check_symbol(told: str, symbol: Symbol) -> None:
+    """Raises ConversationFailed MISMATCH where an answer names another symbol."""
+    if told and told.upper() != symbol.ticker:
+        msg = f"{symbol} was asked for, the answer is about {one_line(told, 32)}"
+        raise failed(FailureKind.MISMATCH, msg)
+
+
+def _read_chart(body: object, request: BarRequest) -> BarSet:
+    """The bars of a chart that lie in the window. Raises ConversationFailed: NO_DATA, SCHEMA, MISMATCH."""
+    from mdagent.sources.reading.rows import Answer, bars_of
+    from mdagent.sources.reading.spacing import check_spacing
+    from mdagent.sources.reading.texts import dates
+
+    rows = objects(body.get("data") if isinstance(body, dict) else body, "bars")
+    if not rows:
+        raise _nothing(request)
+    _check_rows(rows, request)
+    currency = _check_about(rows, request)
+    if request.interval.intraday:
+        whole = has(rows, "marketClose")
+        stamps, real = _minutes(rows)
+        answer = Answer(stamps, real, _columns(rows, "market" if whole else ""))
+        return bars_of(request, SPEC.name, answer, Adjustment.RAW, currency=currency, venue="" if whole else "IEX")
+    told, real = dates(_iso(cells(rows, "date")))
+    real &= _possible(told)
+    stamps = period_of(told, request.interval)
+    check_spacing(stamps[real], request.interval)
+    raw = request.adjustment is Adjustment.RAW and has(rows, "uClose")
+    answer = Answer(stamps, real, _columns(rows, "u" if raw else ""))
+    return bars_of(request, SPEC.name, answer, Adjustment.RAW if raw else Adjustment.SPLITS, currency=currency)
+
+
+def _check_rows(rows: list[dict[str, Any]], request: BarRequest) -> None:
+    """Days and minutes come in one format: the rows themselves say which they are."""
+    if has(rows, "minute") is not request.interval.intraday:
+        msg = f"{request.interval} bars were asked for, the rows of the answer are {'days' if request.interval.intraday else 'minutes'}"
+        raise failed(FailureKind.MISMATCH, msg)
+
+
+def _check_about(rows: list[dict[str, Any]], request: BarRequest) -> str | None:
+    """The currency where the rows tell one (late answers did); symbol and currency must be those asked for."""
+    for told in _words(rows, "symbol"):
+        _check_symbol(told, request.symbol)
+    currencies = _words(rows, "currency")
+    allowed = request.symbol.currencies
+    wrong = [told for told in currencies if allowed and told not in allowed]
+    if wrong or len(currencies) > 1:
+        msg = f"{request.symbol} is quoted in {'/'.join(allowed) or 'one currency'}, the answer is in {one_line('/'.join(currencies), 24)}"
+        raise failed(FailureKind.MISMATCH, msg)
+    return currencies[0] if currencies else None
+
+
+def _words(rows: list[dict[str, Any]], name: str) -> list[str]:
+    """The different texts under that key, but the empty one."""
+    if not has(rows, name):
+        return []
+    return sorted({told.encode("utf-8", "replace").decode()[:40] for told in cells(rows, name) if isinstance(told, str) and told})
+
+
+def _columns(rows: list[dict[str, Any]], prefix: str) -> tuple[Column, ...]:
+    """The five columns whose names begin so: `uOpen`, `marketOpen`, or plain. A minute without a trade says 0 shares beside null
+    prices: it is no bar, and nothing of it is."""
+    import numpy as np
+
+    from mdagent.sources.reading.columns import Column, numbers
+
+    named = [prefix + (name.capitalize() if prefix else name) for name in COLUMNS]
+    missing = [name for name in named[:4] if not has(rows, name)]
+    if missing:
+        msg = f"the rows of the answer have no {', '.join(missing)}"
+        raise failed(FailureKind.SCHEMA, msg)
+    *prices, volume = (numbers(name, cells(rows, name), len(rows)) for name in named)
+    idle = np.logical_and.reduce([price.null for price in prices]) & ~volume.bad & ~(volume.values > 0)
+    return (*prices, Column(np.where(idle, np.nan, volume.values), volume.null | idle, volume.bad))
+
+
+def _iso(told: list[Any]) -> list[Any]:
+    """Dates as 2024-01-02; the oldest answers wrote 20240102."""
+    return [f"{day[:4]}-{day[4:6]}-{day[6:]}" if isinstance(day, str) and len(day) == 8 else day for day in told]
+
+
+def _minutes(rows: list[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """The start of each minute, and which are one. Rows that leave minutes out are picked (`chartInterval`) or longer (`5dm`)."""
+    import numpy as np
+
+    from mdagent.sources.reading.texts import times
+    from mdagent.sources.reading.zones import instants_in, zone_of
+
+    days, clocks = _iso(cells(rows, "date")), cells(rows, "minute")
+    local, real = times([f"{day} {clock}:00" if isinstance(clock, str) else None for day, clock in zip(days, clocks, strict=True)])
+    real &= _possible(local)
+    stamps = instants_in(np.where(real, local, np.datetime64("1970-01-02", "s")), zone_of("America/New_York"))
+    gaps = np.diff(np.unique(stamps[real]))
+    if len(gaps) >= _ENOUGH - 1 and (gaps > np.timedelta64(60, "s")).all():
+        msg = f"1m bars were asked for, the rows of the answer lie {gaps.min().astype(int) // 1_000_000} s apart"
+        raise failed(FailureKind.MISMATCH, msg)
+    return stamps, real
+
+
+def _possible(stamps: np.ndarray) -> np.ndarray:
+    """No bar is stamped before 1900, nor from 2100 on."""
+    import numpy as np
+
+    mask: np.ndarray = (stamps >= np.datetime64("1900-01-01")) & (stamps < np.datetime64("2100-01-01"))
+    return mask
 
 
 def _listing(hit: dict[str, Any]) -> Listing | None:
@@ -266,7 +368,7 @@ def _dividend(entry: dict[str, Any], symbol: Symbol) -> CorporateAction:
 
 
 def _ex_date(entry: dict[str, Any], symbol: Symbol) -> date:
-    check_symbol(text(entry, "symbol"), symbol)
+    _check_symbol(text(entry, "symbol"), symbol)
     try:
         return date.fromisoformat(text(entry, "exDate"))
     except ValueError:

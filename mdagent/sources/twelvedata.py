@@ -15,35 +15,49 @@ Where the sheet is unsure:
   A split whose figures and description do not all agree is refused (SCHEMA).
 - A bare ticker may be answered with a listing abroad: an American symbol in another zone or currency is a MISMATCH.
 """
+# long because: a provider is one file: its facts, its questions and the reading of its answers
 
 from __future__ import annotations
 
 import json
 import re
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from mdagent.exchanges import US, unit_of
+from mdagent.errors import UsageError
+from mdagent.exchanges import SUFFIXES, US, unit_of
 from mdagent.guard.outcome import HTTP_OK, ConversationFailed, Failure, FailureKind, kind_of_status
-from mdagent.market import Adjustment, BarSet, Interval, Symbol
+from mdagent.market import (
+    Adjustment,
+    BarSet,
+    CorporateAction,
+    Instrument,
+    Interval,
+    Listing,
+    MarketStatus,
+    Quote,
+    Symbol,
+    parse_instant,
+)
 from mdagent.sources.base import Adapter, Auth, Depth, Plan, Quota, SourceSpec
 from mdagent.sources.reading.body import failed, read_json
-from mdagent.sources.reading.fields import text
-from mdagent.sources.reading.windows import first_period, windows
+from mdagent.sources.reading.fields import number, text
+from mdagent.sources.reading.tables import cells, has, objects
+from mdagent.sources.reading.windows import first_period, period_of, windows
 from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     import httpx
+    import numpy as np
 
-    from mdagent.market import BarRequest, CorporateAction, Listing, MarketStatus, Quote
+    from mdagent.market import BarRequest
     from mdagent.sources.base import Conversation
+    from mdagent.sources.reading.columns import Column
 
-NAME = "twelvedata"
-WORDS = {
+_WORDS = {
     Interval.M1: "1min",
     Interval.M5: "5min",
     Interval.M15: "15min",
@@ -53,23 +67,28 @@ WORDS = {
     Interval.W1: "1week",
     Interval.MO1: "1month",
 }
-ADJUST = {Adjustment.RAW: "none", Adjustment.SPLITS: "splits", Adjustment.ALL: "all"}
-FULL = 5000  # rows of an answer at most
+_ADJUST = {Adjustment.RAW: "none", Adjustment.SPLITS: "splits", Adjustment.ALL: "all"}
+_FULL = 5000  # rows of an answer at most
 _MOST_SYMBOLS, _MOST_ROWS = 120, 120_000  # of a batch: rows enough for some 16 MB
 _ROUND_THE_CLOCK, _AMERICAN, _LONGEST = 1440, 390, 510  # minutes of a day's trading: currencies, New York, the longest elsewhere
 _NEW_YORK = "America/New_York"
-OWN_MIC = {"T": "XJPX", "KQ": "XKOS"}  # where Twelve Data's code is not that of our table
+_OWN_MIC = {"T": "XJPX", "KQ": "XKOS"}  # where Twelve Data's code is not that of our table
+_SUFFIX = {e.mic: suffix for suffix, e in reversed(SUFFIXES.items()) if suffix not in _OWN_MIC} | {mic: s for s, mic in _OWN_MIC.items()}
+_LATEST = 4102444800  # 2100-01-01: no price is later
+_DECIMAL = re.compile(r"-?\d{1,30}(\.\d{1,30})?")
+_FOR = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)-for-(\d{1,9}(?:\.\d{1,9})?)")
+_ENOUGH = 2  # tellings of a split that must agree
 _DAY = timedelta(days=1)
 
 
-def longest(interval: Interval, minutes: int) -> timedelta | None:
+def _longest(interval: Interval, minutes: int) -> timedelta | None:
     """The longest window that surely has fewer than 5000 bars, for something that trades so many minutes a day; None: any has."""
     if interval is Interval.MO1:
         return None
     if interval is Interval.W1:
-        return (FULL - 1) * 7 * _DAY
+        return (_FULL - 1) * 7 * _DAY
     bars = ceil(minutes * 60 / interval.seconds) if interval.intraday else 1
-    days = (FULL - 1) // bars
+    days = (_FULL - 1) // bars
     return days * _DAY if minutes == _ROUND_THE_CLOCK else (days // 5 * 7 + days % 5) * _DAY
 
 
@@ -80,11 +99,11 @@ _TEN_YEARS = timedelta(days=3653)  # minutes begin about February 2020 in Americ
 
 def _depth(interval: Interval) -> Depth:
     bases = _PERIODS if interval in (Interval.W1, Interval.MO1) else _ALL_BASES
-    return Depth(_TEN_YEARS if interval.intraday else None, longest(interval, _AMERICAN), bases)
+    return Depth(_TEN_YEARS if interval.intraday else None, _longest(interval, _AMERICAN), bases)
 
 
 SPEC = SourceSpec(
-    name=NAME,
+    name="twelvedata",
     title="Twelve Data",
     hosts=("api.twelvedata.com",),
     intervals={interval: _depth(interval) for interval in Interval},
@@ -142,22 +161,20 @@ class Source(Adapter):
 
     def cut(self, request: BarRequest) -> list[BarRequest]:
         """The request in pieces of fewer than 5000 bars."""
-        return windows(request, longest(request.interval, _minutes(request.symbol)))
+        return windows(request, _longest(request.interval, _minutes(request.symbol)))
 
     def bars(self, request: BarRequest) -> Conversation[BarSet]:
         """Bars with `start <= ts < end`, a long window in as many requests as its rows need."""
-        from mdagent.sources.twelvedata_answers import read_bars
-
         asked, parts = self.cut(request), []
         for piece in asked:
             try:
-                reply = yield self._series(piece, [spell(piece.symbol)[0]])
-                parts.append(read_bars(read_json(reply), piece))
+                reply = yield self._series(piece, [_spell(piece.symbol)[0]])
+                parts.append(_read_bars(read_json(reply), piece))
             except ConversationFailed as error:
                 if error.failure.kind is not FailureKind.NO_DATA or len(asked) == 1:
                     raise ConversationFailed(error.failure, BarSet.join(parts) if parts else None) from None
         if not parts:
-            raise failed(FailureKind.NO_DATA, nothing(request))
+            raise failed(FailureKind.NO_DATA, _nothing(request))
         return BarSet.join(parts)
 
     def batch_requests(self, requests: Sequence[BarRequest]) -> int | None:
@@ -170,7 +187,7 @@ class Source(Adapter):
         lost: dict[int, Failure] = {}
         todo = [(piece, group) for group in self._groups(requests) for piece in self.cut(requests[group[0]])]
         for at, (piece, group) in enumerate(todo):
-            left = {i: spell(requests[i].symbol)[0] for i in group if i not in lost}
+            left = {i: _spell(requests[i].symbol)[0] for i in group if i not in lost}
             if not left:
                 continue
             try:
@@ -190,30 +207,25 @@ class Source(Adapter):
                     got[i].append(found)
                 elif found.kind is not FailureKind.NO_DATA:
                     lost[i] = found
-        empty = [Failure(FailureKind.NO_DATA, nothing(request), HTTP_OK) for request in requests]
+        empty = [Failure(FailureKind.NO_DATA, _nothing(request), HTTP_OK) for request in requests]
         return [lost.get(i) or (BarSet.join(got[i]) if got[i] else none) for i, none in enumerate(empty)]
 
     def quote(self, symbol: Symbol | str) -> Conversation[Quote]:
         """The price of the current day's candle, which is the latest one."""
-        from mdagent.sources.twelvedata_answers import read_quote
-
         symbol = Symbol.parse(symbol)
         reply = yield self.get("/quote", _named(symbol))
-        return read_quote(read_json(reply), symbol)
+        return _read_quote(read_json(reply), symbol)
 
     def search(self, words: str) -> Conversation[list[Listing]]:
         """At most thirty symbols that fit the words."""
-        from mdagent.sources.twelvedata_answers import read_listings
-
         reply = yield self.get("/symbol_search", {"symbol": words, "outputsize": "30"})
-        return read_listings(read_json(reply))
+        return _read_listings(read_json(reply))
 
     def actions(
         self, symbol: Symbol, start: datetime, end: datetime, *, payments: bool = True
     ) -> Conversation[tuple[CorporateAction, ...]]:
         """Splits, and dividends as paid, for 20 credits each."""
         from mdagent.sources.reading.rows import within
-        from mdagent.sources.twelvedata_answers import read_actions
 
         span = {"start_date": f"{start:%Y-%m-%d}", "end_date": f"{end:%Y-%m-%d}"}
         made: list[CorporateAction] = []
@@ -224,22 +236,20 @@ class Source(Adapter):
                 if error.failure.kind is FailureKind.NO_DATA:
                     continue
                 raise
-            made += read_actions(read_json(reply), path, symbol)
+            made += _read_actions(read_json(reply), path, symbol)
         return within(made, start, end)
 
     def market(self) -> Conversation[list[MarketStatus]]:
         """Every exchange, with its MIC."""
-        from mdagent.sources.twelvedata_answers import read_markets
-
         reply = yield self.get("/market_state")
-        return read_markets(read_json(reply))
+        return _read_markets(read_json(reply))
 
     def error_in(self, reply: httpx.Response) -> Failure | None:
         """The failure that the body tells, whatever its status; those of single symbols in a batch are none of the whole."""
         body, told = reply.content, None
         if len(body) <= _SMALL or reply.status_code != HTTP_OK or _ERROR_AHEAD.match(body):
             try:
-                told = error_of(json.loads(body), reply.status_code)
+                told = _error_of(json.loads(body), reply.status_code)
             except (ValueError, RecursionError):
                 told = None
         if told is not None:
@@ -252,46 +262,28 @@ class Source(Adapter):
         return Failure(kind, one_line(f"HTTP {reply.status_code}: {words}"), reply.status_code)
 
     def _series(self, request: BarRequest, names: list[str]) -> httpx.Request:
-        _, mic = spell(request.symbol)
-        params = {"symbol": ",".join(names), "interval": WORDS[request.interval]} | ({"mic_code": mic} if mic else {}) | _span(request)
-        basis = {"adjust": ADJUST[request.adjustment]}
-        return self.get("/time_series", params | basis | {"outputsize": str(FULL), "order": "asc"}, cost=len(names))
+        _, mic = _spell(request.symbol)
+        params = {"symbol": ",".join(names), "interval": _WORDS[request.interval]} | ({"mic_code": mic} if mic else {}) | _span(request)
+        basis = {"adjust": _ADJUST[request.adjustment]}
+        return self.get("/time_series", params | basis | {"outputsize": str(_FULL), "order": "asc"}, cost=len(names))
 
     def _groups(self, requests: Sequence[BarRequest]) -> list[list[int]]:
         """The places of the requests that one answer can serve: of one exchange and rhythm, no more than a minute's credits."""
         alike: dict[tuple[str, int], list[int]] = {}
         for i, request in enumerate(requests):
-            alike.setdefault((spell(request.symbol)[1], _minutes(request.symbol)), []).append(i)
+            alike.setdefault((_spell(request.symbol)[1], _minutes(request.symbol)), []).append(i)
         credit = min((q.limit for q in self.plan.quotas), default=_MOST_SYMBOLS)
         groups = []
         for (_, minutes), places in alike.items():
             request = requests[places[0]]
-            span = longest(request.interval, minutes)
-            rows = FULL * min(1.0, (request.end - request.start) / span) if span else FULL
+            span = _longest(request.interval, minutes)
+            rows = _FULL * min(1.0, (request.end - request.start) / span) if span else _FULL
             size = max(1, min(_MOST_SYMBOLS, credit, int(_MOST_ROWS / max(rows, 1.0))))
             groups += [places[k : k + size] for k in range(0, len(places), size)]
         return groups
 
 
-def _shares(reply: httpx.Response, due: dict[int, tuple[str, BarRequest]]) -> dict[int, BarSet | Failure]:
-    """What a batch answers for each of the symbols."""
-    from mdagent.sources.twelvedata_answers import read_bars, share_of
-
-    made: dict[int, BarSet | Failure] = {}
-    try:
-        body = read_json(reply)
-    except ConversationFailed as error:
-        return dict.fromkeys(due, error.failure)
-    symbols = len({name for name, _ in due.values()})
-    for i, (name, request) in due.items():
-        try:
-            made[i] = read_bars(share_of(body, name, symbols), request)
-        except ConversationFailed as error:
-            made[i] = error.failure
-    return made
-
-
-def spell(symbol: Symbol) -> tuple[str, str]:
+def _spell(symbol: Symbol) -> tuple[str, str]:
     """Twelve Data's spelling and the MIC to send with it: `IBE.MC` is IBE at XMAD, EURUSD=X is EUR/USD. None goes with an American
     ticker, since that may be listed at several of its exchanges."""
     ticker = symbol.ticker
@@ -300,14 +292,92 @@ def spell(symbol: Symbol) -> tuple[str, str]:
         return {3: f"USD/{pair}", 6: f"{pair[:3]}/{pair[3:]}"}.get(len(pair) if "/" not in pair else 0, pair), ""
     stem, _, suffix = ticker.rpartition(".")
     if stem and symbol.mic not in (None, US.mic):
-        return stem, OWN_MIC.get(suffix, symbol.mic or "")
+        return stem, _OWN_MIC.get(suffix, symbol.mic or "")
     return ticker, ""
 
 
-def check(told: dict[str, Any], symbol: Symbol) -> bool:
+def _minutes(symbol: Symbol) -> int:
+    if symbol.kind not in ("equity", "fund", "index"):
+        return _ROUND_THE_CLOCK
+    return _AMERICAN if symbol.mic == US.mic else _LONGEST
+
+
+def _nothing(request: BarRequest) -> str:
+    """The words for an empty range."""
+    return f"Twelve Data has no {request.interval} bars of {request.symbol} in this range"
+
+
+def _named(symbol: Symbol) -> dict[str, str]:
+    name, mic = _spell(symbol)
+    return {"symbol": name} | ({"mic_code": mic} if mic else {})
+
+
+def _span(request: BarRequest) -> dict[str, str]:
+    """The window in Twelve Data's words, its end left out: UTC to the second, or dates about whole days, weeks or months."""
+    if request.interval.intraday:
+        end = request.end if not request.end.microsecond else request.end.replace(microsecond=0) + timedelta(seconds=1)
+        return {"start_date": f"{request.start:%Y-%m-%dT%H:%M:%S}", "end_date": f"{end:%Y-%m-%dT%H:%M:%S}", "timezone": "UTC"}
+    first, last = first_period(request), first_period(request.over(request.end, request.end + _DAY))
+    return {"start_date": f"{first:%Y-%m-%d}", "end_date": f"{max(last, first + _DAY):%Y-%m-%d}"}
+
+
+def _error_of(body: object, status: int) -> Failure | None:
+    """The error that a body is, None for anything else."""
+    if not isinstance(body, dict):
+        return None
+    code, words = body.get("code"), text(body, "message")
+    if isinstance(code, str) and re.fullmatch(r"\d{3}", code):
+        code = int(code)
+    if body.get("status") != "error" and not (type(code) is int and code >= 400 and words):
+        return None
+    meant = code if type(code) is int and 400 <= code < 600 else status
+    kind = next((k for c, pattern, k in _KINDS if c in (None, meant) and re.search(pattern, words, re.IGNORECASE)), None)
+    kind = kind or kind_of_status(meant, "") or FailureKind.BAD_REQUEST
+    return Failure(kind, one_line(f"Twelve Data says {meant}: {words.replace('*', '') or 'an error without words'}"), status)
+
+
+def _shares(reply: httpx.Response, due: dict[int, tuple[str, BarRequest]]) -> dict[int, BarSet | Failure]:
+    """What a batch answers for each of the symbols."""
+    made: dict[int, BarSet | Failure] = {}
+    try:
+        body = read_json(reply)
+    except ConversationFailed as error:
+        return dict.fromkeys(due, error.failure)
+    symbols = len({name for name, _ in due.values()})
+    for i, (name, request) in due.items():
+        try:
+            made[i] = _read_bars(_share_of(body, name, symbols), request)
+        except ConversationFailed as error:
+            made[i] = error.failure
+    return made
+
+
+def _share_of(body: object, name: str, symbols: int) -> object:
+    """What a batch answers for a symbol: its part, or all of it where only one was asked for."""
+    if symbols == 1:
+        return body
+    parts = {key.upper(): part for key, part in _fields_of(body, "batch").items()}
+    if name in parts:
+        return parts[name]
+    told = _error_of(body, HTTP_OK)
+    if told is not None:
+        raise ConversationFailed(told)
+    msg = f"the answer to several symbols has nothing about {name}"
+    raise failed(FailureKind.SCHEMA, msg)
+
+
+def _fields_of(body: object, what: str) -> dict[str, Any]:
+    """The body, if it is an object. Raises ConversationFailed SCHEMA."""
+    if isinstance(body, dict):
+        return body
+    msg = f"the answer is JSON, but no {what} of Twelve Data"
+    raise failed(FailureKind.SCHEMA, msg)
+
+
+def _check(told: dict[str, Any], symbol: Symbol) -> bool:
     """Does the body name the symbol asked for? False where it names none. Raises MISMATCH where it names another one, or another
     exchange, zone or currency than that symbol can have."""
-    name, mic = spell(symbol)
+    name, mic = _spell(symbol)
     name, _, place = name.partition(":")
     said, zone, currency = told.get("symbol"), text(told, "exchange_timezone"), text(told, "currency")
     if said is not None and str(said).upper() != name:
@@ -328,41 +398,185 @@ def _mismatch(symbol: Symbol, what: str) -> None:
     raise failed(FailureKind.MISMATCH, msg)
 
 
-def _minutes(symbol: Symbol) -> int:
-    if symbol.kind not in ("equity", "fund", "index"):
-        return _ROUND_THE_CLOCK
-    return _AMERICAN if symbol.mic == US.mic else _LONGEST
+def _read_bars(body: object, request: BarRequest) -> BarSet:
+    """The bars of a series that lie in the window. Raises ConversationFailed: what the body tells, NO_DATA, SCHEMA, MISMATCH."""
+    from mdagent.sources.reading.rows import Answer, bars_of
+
+    told = _error_of(body, HTTP_OK)
+    if told is not None:
+        raise ConversationFailed(told)
+    series = _fields_of(body, "series")
+    meta = _fields_of(series.get("meta"), "series")
+    named = _check(meta, request.symbol)
+    word = meta.get("interval")
+    if word is not None and word != _WORDS[request.interval]:
+        msg = f"{request.interval} bars were asked for, the answer has {one_line(str(word), 12)!a} bars"
+        raise failed(FailureKind.MISMATCH, msg)
+    rows = objects(series.get("values"), "bars")
+    if not rows:
+        raise failed(FailureKind.NO_DATA, _nothing(request))
+    if len(rows) >= _FULL:
+        msg = f"the answer has {len(rows)} rows, as many as it can hold: some may be left out"
+        raise failed(FailureKind.SCHEMA, msg)
+    stamps, real = _stamps(cells(rows, "datetime"), request.interval)
+    exchange, currency = text(meta, "exchange"), text(meta, "currency")
+    return bars_of(
+        request,
+        SPEC.name,
+        Answer(stamps, real, _columns(rows), named=named),
+        request.adjustment,
+        currency=currency or None,
+        instrument=Instrument(
+            request.symbol, SPEC.name, exchange=exchange, zone=text(meta, "exchange_timezone"), currency=currency, kind=text(meta, "type")
+        ),
+        venue=one_line(exchange, 40) if request.symbol.kind == "crypto" else "",
+    )
 
 
-def nothing(request: BarRequest) -> str:
-    """The words for an empty range."""
-    return f"Twelve Data has no {request.interval} bars of {request.symbol} in this range"
+def _stamps(told: list[Any], interval: Interval) -> tuple[np.ndarray, np.ndarray]:
+    import numpy as np
+
+    from mdagent.sources.reading.spacing import check_spacing
+    from mdagent.sources.reading.texts import times
+
+    moments, real = times(told) if interval.intraday else _dates(told, interval)
+    real = real & (moments >= np.datetime64("1800-01-01")) & (moments < np.datetime64("2100-01-01"))
+    if interval is Interval.W1:
+        real &= (moments.astype("int64") + 3) % 7 < 5  # 1970-01-01 was a Thursday
+    stamps = moments.astype("datetime64[us]") if interval.intraday else period_of(moments, interval)
+    check_spacing(stamps[real], interval)
+    return stamps, real
 
 
-def _named(symbol: Symbol) -> dict[str, str]:
-    name, mic = spell(symbol)
-    return {"symbol": name} | ({"mic_code": mic} if mic else {})
+def _dates(told: list[Any], interval: Interval) -> tuple[np.ndarray, np.ndarray]:
+    from mdagent.sources.reading.spacing import check_spacing
+    from mdagent.sources.reading.texts import dates, times
+
+    try:
+        return dates(told)
+    except ConversationFailed:
+        moments, real = times(told)  # of shorter bars? then that is what to say
+        check_spacing(period_of(moments[real].astype("datetime64[D]"), interval), interval)
+        raise
 
 
-def _span(request: BarRequest) -> dict[str, str]:
-    """The window in Twelve Data's words, its end left out: UTC to the second, or dates about whole days, weeks or months."""
-    if request.interval.intraday:
-        end = request.end if not request.end.microsecond else request.end.replace(microsecond=0) + timedelta(seconds=1)
-        return {"start_date": f"{request.start:%Y-%m-%dT%H:%M:%S}", "end_date": f"{end:%Y-%m-%dT%H:%M:%S}", "timezone": "UTC"}
-    first, last = first_period(request), first_period(request.over(request.end, request.end + _DAY))
-    return {"start_date": f"{first:%Y-%m-%d}", "end_date": f"{max(last, first + _DAY):%Y-%m-%d}"}
+def _columns(rows: list[dict[str, Any]]) -> tuple[Column, ...]:
+    import numpy as np
+
+    from mdagent.sources.reading.columns import Column
+    from mdagent.sources.reading.texts import decimals
+
+    prices = [decimals(name, cells(rows, name)) for name in ("open", "high", "low", "close")]
+    if not has(rows, "volume"):  # as of currencies
+        none = np.ones(len(rows), dtype=bool)
+        return (*prices, Column(np.full(len(rows), np.nan), none, ~none))
+    volume = cells(rows, "volume")
+    return (*prices, decimals("volume", [None if v == "" else v for v in volume] if "" in volume else volume))
 
 
-def error_of(body: object, status: int) -> Failure | None:
-    """The error that a body is, None for anything else."""
-    if not isinstance(body, dict):
+def _read_quote(body: object, symbol: Symbol) -> Quote:
+    """The price of the current day's candle, which is the latest one. Raises ConversationFailed."""
+    told = _fields_of(body, "quote")
+    _check(told, symbol)
+    last = _price(told, "close")
+    if last is None:
+        msg = f"Twelve Data tells no price of {symbol}"
+        raise failed(FailureKind.NO_DATA, msg)
+    return Quote(
+        symbol,
+        SPEC.name,
+        last,
+        _as_of(told),
+        currency=text(told, "currency") or symbol.currency,
+        previous_close=_price(told, "previous_close"),
+        day_high=_price(told, "high"),
+        day_low=_price(told, "low"),
+        volume=_price(told, "volume"),
+    )
+
+
+def _price(told: dict[str, Any], name: str) -> float | None:
+    """A number, mostly written as a text."""
+    value = told.get(name)
+    return float(value) if isinstance(value, str) and _DECIMAL.fullmatch(value) else number(told, name)
+
+
+def _as_of(told: dict[str, Any]) -> datetime | None:
+    """The last minute candle, else the opening of the day's, else its date. Milliseconds are refused, never divided."""
+    for name in ("last_quote_at", "timestamp"):
+        seconds = number(told, name)
+        if seconds is not None and seconds >= _LATEST:
+            msg = "the time of the quote is no epoch second of this century"
+            raise failed(FailureKind.SCHEMA, msg)
+        if seconds is not None and seconds > 0:
+            return datetime.fromtimestamp(seconds, UTC)
+    return _day(text(told, "datetime")[:10])
+
+
+def _day(words: str) -> datetime | None:
+    try:
+        return parse_instant(date.fromisoformat(words))
+    except ValueError:
         return None
-    code, words = body.get("code"), text(body, "message")
-    if isinstance(code, str) and re.fullmatch(r"\d{3}", code):
-        code = int(code)
-    if body.get("status") != "error" and not (type(code) is int and code >= 400 and words):
+
+
+def _read_listings(body: object) -> list[Listing]:
+    """The hits of a search, in their order. Raises ConversationFailed SCHEMA."""
+    hits = objects(_fields_of(body, "search").get("data"), "symbols")
+    return [found for hit in hits if (found := _listing(hit))]
+
+
+def _listing(hit: dict[str, Any]) -> Listing | None:
+    ticker, exchange, mic = text(hit, "symbol"), text(hit, "exchange"), text(hit, "mic_code")
+    american, pair = text(hit, "country") == "United States", "/" in ticker
+    abroad = f"{ticker}.{_SUFFIX[mic]}" if mic in _SUFFIX else f"{ticker}:{exchange}"  # a bare ticker would be taken for an American one
+    try:
+        symbol = Symbol.parse(ticker if american or pair else abroad)
+    except UsageError:  # a spelling that could never be asked for
         return None
-    meant = code if type(code) is int and 400 <= code < 600 else status
-    kind = next((k for c, pattern, k in _KINDS if c in (None, meant) and re.search(pattern, words, re.IGNORECASE)), None)
-    kind = kind or kind_of_status(meant, "") or FailureKind.BAD_REQUEST
-    return Failure(kind, one_line(f"Twelve Data says {meant}: {words.replace('*', '') or 'an error without words'}"), status)
+    if american and not pair and symbol.mic != US.mic:
+        return None  # it would be read as a listing abroad
+    return Listing(symbol, text(hit, "instrument_name"), exchange, text(hit, "instrument_type"), SPEC.name)
+
+
+def _read_markets(body: object) -> list[MarketStatus]:
+    """The exchanges with their MIC; the answer bears no time. Raises ConversationFailed SCHEMA."""
+    told = [(row, row.get("is_market_open")) for row in objects(body, "markets")]
+    return [
+        MarketStatus(f"{text(row, 'name')} ({text(row, 'code')})", SPEC.name, is_open, "regular" if is_open else "closed")
+        for row, is_open in told
+        if isinstance(is_open, bool)
+    ]
+
+
+def _read_actions(body: object, path: str, symbol: Symbol) -> list[CorporateAction]:
+    """The answer of `/splits` or `/dividends`, dividends as paid. Raises ConversationFailed."""
+    told = _fields_of(body, path)
+    meta = _fields_of(told.get("meta"), path)
+    _check(meta, symbol)
+    entries = objects(told.get(path), path)
+    currency = text(meta, "currency") or None
+    return [_split(entry) if path == "splits" else _dividend(entry, currency) for entry in entries]
+
+
+def _split(entry: dict[str, Any]) -> CorporateAction:
+    when, said = _day(text(entry, "date")), _FOR.search(text(entry, "description"))
+    new, old, ratio = (_price(entry, name) for name in ("from_factor", "to_factor", "ratio"))
+    read = (_over(new, old), _over(float(said[1]), float(said[2])) if said else None, _over(1.0, ratio))
+    values = [value for value in read if value is not None]
+    if when is None or len(values) < _ENOUGH or not all(v > 0 and abs(v / values[0] - 1) < 1e-3 for v in values):
+        msg = f"the split of {text(entry, 'date')!a} is told as {new} for {old}, ratio {ratio}, {text(entry, 'description')!a}"
+        raise failed(FailureKind.SCHEMA, one_line(msg))
+    return CorporateAction("split", when.date(), values[0])
+
+
+def _over(above: float | None, below: float | None) -> float | None:
+    return above / below if above and below else None
+
+
+def _dividend(entry: dict[str, Any], currency: str | None) -> CorporateAction:
+    when, amount = _day(text(entry, "ex_date")), _price(entry, "amount")
+    if when is None or amount is None:
+        msg = "a dividend of the answer has no date or no amount"
+        raise failed(FailureKind.SCHEMA, msg)
+    return CorporateAction("dividend", when.date(), amount, currency=currency)

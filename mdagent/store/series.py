@@ -240,7 +240,7 @@ def _convert(look: _Look, one: Held, told: _Told, others: dict[str, tuple[Split,
     payments = _weighed(look, one, told) if needed == "all" else ()
     light = next((p.day for p in payments if p.left is None and p.day > one.first.date()), None)
     if light:
-        return f"the close before its dividend of {light} is not stored"
+        return f"its dividend of {light} cannot be weighed: no close before it is stored, or it is in another currency"
     events = Events(told.splits, payments, request.symbol.mic)
     found = way(one.basis, wanted, events, request.interval, raw_volume=one.raw_volume)
     late_steps = tuple(step for step in found.by_delivery if step.at > one.oldest)  # what every row has in its price needs no factor

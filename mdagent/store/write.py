@@ -63,6 +63,7 @@ class Kept:
     quarantined: int
     restated: bool = False  # bars fetched earlier stand on another basis now, and are due again
     restatements: int = 0  # of the revised rows, those that a split accounts for
+    confirmed: int = 0  # of the revised rows, those that came again as they were
 
 
 class Known(NamedTuple):
@@ -113,20 +114,22 @@ class Writer(Reader):
         return replace(kept, restated=restated)
 
     def _keep_bars(self, number: int, key: list[str], batch: Batch) -> Kept:
-        counts = (0, 0, 0, 0)
+        counts = (0, 0, 0, 0, 0)
         if len(batch.bars):
             self._db.register("incoming", _columns(batch))
             try:
                 counts = self._merge(number, key, batch)
             finally:
                 self._db.unregister("incoming")
-        return Kept(number, *counts[:3], quarantined=len(batch.verdict.quarantine), restatements=counts[3])
+        inserted, replaced, revised, restatements, confirmed = counts
+        bad = len(batch.verdict.quarantine)
+        return Kept(number, inserted, replaced, revised, bad, restatements=restatements, confirmed=confirmed)
 
-    def _merge(self, number: int, key: list[str], batch: Batch) -> tuple[int, int, int, int]:
+    def _merge(self, number: int, key: list[str], batch: Batch) -> tuple[int, int, int, int, int]:
         at = naive(batch.at)
         span = [*key, batch.bars.ts[0].item(), batch.bars.ts[-1].item()]
         first = self._db.execute(f"SELECT 1 FROM bars WHERE {KEY} AND ts BETWEEN ? AND ? LIMIT 1", span).fetchone()
-        fresh, counts = "incoming", (len(batch.bars), 0, 0, 0)
+        fresh, counts = "incoming", (len(batch.bars), 0, 0, 0, 0)
         if first:
             counts = self._supersede(number, span, at)
             fresh = "fresh"
@@ -140,7 +143,7 @@ class Writer(Reader):
             self._db.execute("DROP TABLE fresh")
         return counts
 
-    def _supersede(self, number: int, span: list[object], at: datetime) -> tuple[int, int, int, int]:
+    def _supersede(self, number: int, span: list[object], at: datetime) -> tuple[int, int, int, int, int]:
         """Leave in `fresh` the rows to insert, having removed those they replace. A provisional row never replaces a final one."""
         self._db.execute(
             "CREATE TEMP TABLE fresh AS SELECT n.*, o.rid, o.provisional AS was FROM incoming n LEFT JOIN"
@@ -152,10 +155,10 @@ class Writer(Reader):
         told = self._db.execute(
             "SELECT count(*) FILTER (rid IS NULL), count(*) FILTER (was), count(*) FILTER (NOT was) FROM fresh"
         ).fetchone() or (0, 0, 0)
-        restated = self._revise(number, span[:4], at) if told[2] else 0
+        why = self._revise(number, span[:4], at) if told[2] else (0, 0)
         if told[1] or told[2]:
             self._db.execute("DELETE FROM bars WHERE rowid IN (SELECT rid FROM fresh WHERE rid IS NOT NULL)")
-        return int(told[0]), int(told[1]), int(told[2]), restated
+        return int(told[0]), int(told[1]), int(told[2]), *why
 
     def _doubted(self, key: list[object]) -> str:
         """The condition for a row that a split told since its delivery would restate: coming again as it was, it had it already, which
@@ -169,9 +172,9 @@ class Writer(Reader):
             return "false"
         return f"(NOT n.provisional AND o.ts < {literal(row[0])} AND o.fetched_at < {literal(row[1])})"
 
-    def _revise(self, number: int, key: list[object], at: datetime) -> int:
+    def _revise(self, number: int, key: list[object], at: datetime) -> tuple[int, int]:
         """Keep the final rows that are about to be replaced. A row that comes back divided by the splits since its delivery is restated
-        and no error; those are counted, and logged as one restatement."""
+        and no error; those are counted, and logged as one restatement. Counted too are rows that came again as they were."""
         since = (  # what a split-adjusted row is to be multiplied by for the splits that were told after it came
             "(SELECT coalesce(product(1 / a.value), 1) FROM actions a"
             " WHERE a.symbol = o.symbol AND a.source = o.source AND a.kind = 'split'"
@@ -186,7 +189,8 @@ class Writer(Reader):
         split = f"adjustment <> 'raw' AND k <> 1 AND abs(close * k / becomes - 1) < {_RESTATED}"
         self._db.execute(
             f"INSERT INTO revisions SELECT symbol, interval, ts, source, adjustment, {_PRICES}, score, fetched_at, batch, ?, ?,"
-            f" currency, lot, raw_volume, CASE WHEN {split} THEN 'restatement' WHEN close = becomes THEN 'confirmation' ELSE 'revision' END FROM gone",
+            f" currency, lot, raw_volume, CASE WHEN {split} THEN 'restatement'"
+            " WHEN close = becomes THEN 'confirmation' ELSE 'revision' END FROM gone",
             [at, number],
         )
         words = [key[0], key[1], key[2], key[3], at, number]
@@ -195,9 +199,10 @@ class Writer(Reader):
             f" WHERE {split} GROUP BY k HAVING count(*) > 0",
             words,
         )
-        row = self._db.execute(f"SELECT count(*) FROM gone WHERE {split}").fetchone()
+        counted = f"SELECT count(*) FILTER ({split}), count(*) FILTER (NOT ({split}) AND close = becomes) FROM gone"
+        restated, confirmed = self._db.execute(counted).fetchone() or (0, 0)
         self._db.execute("DROP TABLE gone")
-        return int(row[0]) if row else 0
+        return int(restated), int(confirmed)
 
     def _keep_quarantine(self, number: int, key: list[str], batch: Batch) -> None:
         window = [naive(batch.request.start), naive(batch.request.end)]

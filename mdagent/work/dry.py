@@ -49,8 +49,9 @@ def dry_line(
     days = weighing(source, stored, request.adjustment, now)
     if days is not None and stored.interval is not Interval.D1 and "actions with bars" not in spec.offers:
         held = _covered(store, days, spec.name) if not wish.refresh else []
-        asked += sum(len(source.cut(w)) for w in gaps(days, open_stretches(days, held, now), sessions(days), now))
-        told = (*told, "would ask for the daily closes that weigh dividends")
+        weighed = sum(len(source.cut(w)) for w in gaps(days, open_stretches(days, held, now), sessions(days), now))
+        asked += weighed
+        told = (*told, "would ask for the daily closes that weigh dividends") if weighed else told
     considered = (*wish.considered, Considered(spec.name, chosen=True, reasons=told or notes or ("the store has it",)))
     cut = bool(notes) and request.start > BEGINNING
     return Line(request, spec.name, requests=asked, bars=bars, considered=considered, notes=notes, cut=cut)

@@ -76,6 +76,8 @@ def _standing(wish: Wish, stored: BarRequest, name: str, done: Filled, tools: To
     notes = (*wish.notes, *done.notes)
     if done.restatements:
         notes = (*notes, f"{done.restatements} bars restated by a split")
+    if done.revisions:
+        notes = (*notes, f"{done.revisions} final bars came back different (table revisions)")
     if not tools.store.exists():
         nothing_yet = Failure(FailureKind.NO_DATA, f"{name} has no {stored.interval} bars of {stored.symbol} in this range")
         return Line(wish.request, name, done.sent, failure=done.failure or nothing_yet, notes=notes)

@@ -54,7 +54,7 @@ class Tools:
 @dataclass(frozen=True, slots=True)
 class Filled:
     """What came of asking for all that was due: requests sent, the failure that ended it, the reason why a window stayed empty,
-    whether older bars were restated, and how many rows a split accounts for."""
+    whether older bars were restated, how many rows a split accounts for, and how many came back different for no such reason."""
 
     sent: int = 0
     failure: Failure | None = None
@@ -62,6 +62,7 @@ class Filled:
     notes: tuple[str, ...] = ()
     restated: bool = False
     restatements: int = 0
+    revisions: int = 0
 
     def and_then(self, more: Filled) -> Filled:
         """Both, the later one's failure."""
@@ -99,7 +100,9 @@ async def _ask(source: Source, request: BarRequest, sessions: Sequence[Session] 
         elif isinstance(came, Failure):
             return replace(done, failure=came)
         else:
-            done = replace(done, restated=done.restated or came.restated, restatements=done.restatements + came.restatements)
+            revised = came.revised - came.restatements - came.confirmed
+            told = Filled(restated=done.restated or came.restated, restatements=came.restatements, revisions=revised)
+            done = done.and_then(told)
     return done
 
 

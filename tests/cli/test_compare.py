@@ -47,7 +47,13 @@ def test_a_row_a_session_and_a_column_a_source(three: Shell) -> None:
     assert said.out.splitlines()[0].split(",") == [*COLUMNS, "polygon", "twelvedata", "yahoo"]
     assert [r["ts"] for r in said.rows] == ["2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05", "2024-01-08"]
     for row in said.rows:
-        assert (row["symbol"], row["interval"], row["adjustment"], row["currency"], row["field"]) == ("AAPL", "1d", "splits", "USD", "close")
+        assert (row["symbol"], row["interval"], row["adjustment"], row["currency"], row["field"]) == (
+            "AAPL",
+            "1d",
+            "splits",
+            "USD",
+            "close",
+        )
         values = sorted(float(row[n]) for n in ("polygon", "twelvedata", "yahoo"))
         assert float(row["median"]) == values[1]
         assert float(row["spread"]) == pytest.approx((values[2] - values[0]) / values[1])

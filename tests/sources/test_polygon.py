@@ -13,7 +13,7 @@ from mdagent.guard.outcome import ConversationFailed, Failure, FailureKind
 from mdagent.market import Adjustment, BarRequest, BarSet, Interval
 from mdagent.sessions import build
 from mdagent.sources import load, spec_of
-from mdagent.sources.polygon_bars import _closing
+from mdagent.sources.polygon import _closing
 from tests.sources.answers import NEW_YORK, ask, at, days, hold, reply
 
 if TYPE_CHECKING:

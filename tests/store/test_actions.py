@@ -149,7 +149,7 @@ def test_a_new_dividend_makes_fully_adjusted_bars_due_again_alone(store: BarStor
 
 
 @pytest.mark.parametrize(("at", "due"), [("2024-01-09T15:00", True), ("2024-01-10T15:00", False)])
-def test_bars_that_came_after_the_day_of_the_split_have_it(store: BarStore, at: str, due: bool) -> None:  # noqa: FBT001
+def test_bars_that_came_after_the_day_of_the_split_have_it(store: BarStore, at: str, due: bool) -> None:
     sends(store, OLD, basis="splits", at=at)
     assert tells(store, split()) is due
 
@@ -228,5 +228,3 @@ def test_a_row_that_comes_again_as_it_was_after_the_split_was_told_is_confirmed(
     assert table(store, "SELECT DISTINCT cause FROM revisions") == [("confirmation",)]
     again = sends(store, RESTATED, basis="splits", at="2024-01-10T17:00")
     assert again.revised == 0, "once is enough"
-
-

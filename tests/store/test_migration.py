@@ -10,7 +10,6 @@ import duckdb
 import pytest
 
 from mdagent.errors import StoreDamaged, WrongWorld
-from mdagent.store import bars as opened
 from mdagent.store.schema import MIGRATIONS, VERSION
 from tests.store.batches import batch, closes, keep, store_at, table
 from tests.store.told import read, tells
@@ -97,18 +96,6 @@ def test_a_migrated_store_is_like_a_new_one(old: BarStore, tmp_path: Path) -> No
     columns = "SELECT table_name, column_name, data_type FROM information_schema.columns WHERE table_schema = 'main' ORDER BY ALL"
     assert table(old, columns) == table(new, columns)
     assert table(old, "SELECT count(*) FROM consolidated") == [(2,)]
-
-
-def test_a_failure_half_way_leaves_it_as_it_was(old: BarStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    half = MIGRATIONS[1].partition("ALTER TABLE actions")[0] + "SELECT * FROM nowhere;"
-    monkeypatch.setattr(opened, "MIGRATIONS", (MIGRATIONS[0], half))
-    for _ in range(2):
-        with pytest.raises(StoreDamaged, match="nowhere"):
-            by_reading(old)
-        assert version(old.path) == "1"
-    monkeypatch.undo()
-    by_reading(old)
-    assert version(old.path) == str(VERSION)
 
 
 def test_a_write_that_fails_after_the_migration_takes_it_back_and_the_next_one_makes_it(old: BarStore) -> None:

@@ -20,6 +20,11 @@ WHOLE = ADJUSTED | NEW
 # From basis to basis
 
 
+def unweighed(day: str) -> str:
+    """What is said of a dividend whose share of the price nobody can tell."""
+    return f"its dividend of {day} cannot be weighed: no close before it is stored, or it is in another currency"
+
+
 def test_raw_prices_are_brought_to_other_bases_by_the_stored_splits_and_dividends(store: BarStore) -> None:
     sends(store, OLD | NEW)
     tells(store, split(), dividend("2024-01-05", 11.0))
@@ -42,7 +47,7 @@ def test_fully_adjusted_prices_come_back_where_the_daily_closes_that_weigh_their
     share = 1 - 11.0 / 1100.0
     sends(store, {d: c * share for d, c in OLD.items() if d < "2024-01-05"} | {"2024-01-05": 1200.0}, basis="all")
     tells(store, dividend("2024-01-05", 11.0))
-    assert read(store, "raw").left == {"one": "the close before its dividend of 2024-01-05 is not stored"}
+    assert read(store, "raw").left == {"one": unweighed("2024-01-05")}
     sends(store, {"2024-01-04": 1100.0}, basis="raw")
     assert read(store, "raw", sources=("one",)).closes == OLD
 
@@ -160,7 +165,10 @@ def test_a_dividend_in_another_currency_cannot_be_weighed(store: BarStore) -> No
     sends(store, OLD, symbol="VOD.L", currency="GBP")
     tells(store, dividend("2024-01-05", 11.0, currency="EUR"), symbol="VOD.L")
     got = read(store, "all", symbol="VOD.L")
-    assert (got.closes, got.left) == ({}, {"one": "the close before its dividend of 2024-01-05 is not stored"})
+    assert (got.closes, got.left) == (
+        {},
+        {"one": unweighed("2024-01-05")},
+    )
 
 
 @pytest.mark.parametrize("amount", [1100.0, 2000.0])
@@ -173,7 +181,7 @@ def test_a_dividend_of_the_whole_price_is_no_weight(store: BarStore, amount: flo
 def test_a_close_of_long_ago_weighs_nothing(store: BarStore) -> None:
     sends(store, OLD | {"2024-01-31": 1000.0}, at="2024-02-01T22:00")
     tells(store, dividend("2024-01-30", 11.0), at="2024-02-01T22:00")
-    assert read(store, "all").left == {"one": "the close before its dividend of 2024-01-30 is not stored"}
+    assert read(store, "all").left == {"one": unweighed("2024-01-30")}
 
 
 def test_a_dividend_before_the_window_matters_to_none_of_its_rows(store: BarStore) -> None:
@@ -283,87 +291,6 @@ def test_only_the_sources_named_stand_in_a_series(store: BarStore) -> None:
     assert read(store, "splits", sources=("two", "three")).sources == ("two",)
 
 
-# Units: converted or refused, never averaged
-
-
-def test_pence_and_pounds_are_brought_to_the_unit_of_the_exchange(store: BarStore) -> None:
-    sends(store, {"2024-01-03": 70.5}, symbol="VOD.L", currency="GBp", basis="splits")
-    sends(store, {"2024-01-04": 0.71}, symbol="VOD.L", currency="GBP", basis="splits", source="two")
-    got = read(store, "splits", symbol="VOD.L")
-    assert (got.closes, got.currency) == ({"2024-01-03": 70.5, "2024-01-04": 71.0}, "GBp")
-    assert set(got.volumes.values()) == {100.0}, "shares are shares"
-
-
-def test_two_names_of_one_unit_are_one_unit(store: BarStore) -> None:
-    sends(store, {"2024-01-03": 70.5}, symbol="VOD.L", currency="GBp", basis="splits")
-    sends(store, {"2024-01-04": 71.0}, symbol="VOD.L", currency="GBX", basis="splits", source="two")
-    got = read(store, "splits", symbol="VOD.L")
-    assert (got.closes, got.currency, got.left) == ({"2024-01-03": 70.5, "2024-01-04": 71.0}, "GBp", {})
-
-
-def test_a_source_whose_unit_changed_is_converted_row_by_row(store: BarStore) -> None:
-    sends(store, {"2024-01-03": 0.705}, symbol="VOD.L", currency="GBP", basis="splits")
-    sends(store, {"2024-01-04": 71.0}, symbol="VOD.L", currency="GBp", basis="splits")
-    assert read(store, "splits", symbol="VOD.L").closes == {"2024-01-03": 70.5, "2024-01-04": 71.0}
-
-
-def test_another_currency_is_left_out(store: BarStore) -> None:
-    sends(store, {"2024-01-03": 70.5}, symbol="VOD.L", currency="GBp", basis="splits")
-    sends(store, {"2024-01-03": 0.9, "2024-01-04": 0.9}, symbol="VOD.L", currency="EUR", basis="splits", source="two")
-    got = read(store, "splits", symbol="VOD.L")
-    assert (got.closes, got.left) == ({"2024-01-03": 70.5}, {"two": "it is quoted in EUR, the series is in GBp"})
-    assert read(store, "splits", symbol="VOD.L", sources=("two",)).currency == "EUR"
-
-
-def test_who_tells_no_currency_is_left_out_where_there_may_be_several(store: BarStore) -> None:
-    sends(store, {"2024-01-03": 70.5}, symbol="VOD.L", currency="GBp", basis="splits")
-    sends(store, {"2024-01-04": 0.71}, symbol="VOD.L", currency=None, basis="splits", source="two")
-    got = read(store, "splits", symbol="VOD.L")
-    assert got.closes == {"2024-01-03": 70.5}
-    assert got.left == {"two": "it tells no currency, and VOD.L may be quoted in GBp/GBP/USD/EUR"}
-
-
-def test_two_that_tell_no_currency_are_not_taken_to_mean_the_same(store: BarStore) -> None:
-    sends(store, {"2024-01-03": 70.5, "2024-01-05": 70.5}, symbol="VOD.L", currency=None, basis="splits")
-    sends(store, {"2024-01-04": 0.71}, symbol="VOD.L", currency=None, basis="splits", source="two")
-    got = read(store, "splits", symbol="VOD.L")
-    assert got.closes == {"2024-01-03": 70.5, "2024-01-05": 70.5}
-    assert got.left == {"two": "it tells no currency, and VOD.L may be quoted in GBp/GBP/USD/EUR"}
-
-
-def test_who_tells_no_currency_means_the_only_one_where_there_is_only_one(store: BarStore) -> None:
-    sends(store, {"2024-01-03": 10.0}, basis="splits")
-    sends(store, {"2024-01-04": 11.0}, currency=None, basis="splits", source="two")
-    got = read(store, "splits")
-    assert (got.closes, got.currency) == ({"2024-01-03": 10.0, "2024-01-04": 11.0}, "USD")
-
-
-def test_points_of_an_index_have_no_unit(store: BarStore) -> None:
-    sends(store, {"2024-01-03": 4700.0}, symbol="^GSPC", currency=None, basis="splits")
-    sends(store, {"2024-01-04": 4710.0}, symbol="^GSPC", currency=None, basis="splits", source="two")
-    assert len(read(store, "splits", symbol="^GSPC").closes) == 2
-
-
-def test_a_volume_in_lots_is_told_in_shares(store: BarStore) -> None:
-    sends(store, {"2024-01-03": 10.0}, basis="splits")
-    sends(store, {"2024-01-04": 10.0}, basis="splits", source="two", lot=100.0)
-    assert read(store, "splits").volumes == {"2024-01-03": 100.0, "2024-01-04": 10_000.0}
-
-
-def test_a_source_whose_lot_changed_is_told_in_shares_row_by_row(store: BarStore) -> None:
-    sends(store, {"2024-01-03": 10.0}, basis="splits")
-    sends(store, {"2024-01-04": 10.0}, basis="splits", lot=100.0)
-    sends(store, {"2024-01-05": 10.0}, basis="splits", lot=1000.0)
-    assert read(store, "splits").volumes == {"2024-01-03": 100.0, "2024-01-04": 10_000.0, "2024-01-05": 100_000.0}
-
-
-def test_shares_of_the_day_and_shares_of_now_are_told_apart_row_by_row(store: BarStore) -> None:
-    sends(store, {"2024-01-03": 100.0}, basis="splits", raw_volume=True)
-    sends(store, {"2024-01-04": 100.0}, basis="splits")
-    tells(store, split())
-    assert read(store, "splits").volumes == {"2024-01-03": 1000.0, "2024-01-04": 100.0}
-
-
 # As of a time
 
 
@@ -408,5 +335,3 @@ def test_an_amount_that_was_corrected_later_is_as_it_was(store: BarStore) -> Non
     tells(store, dividend("2024-01-05", 22.0), at=LATE)
     assert read(store, "all").closes["2024-01-04"] == pytest.approx(1100.0 * 0.98)
     assert read(store, "all", as_of="2024-01-06").closes["2024-01-04"] == pytest.approx(1100.0 * 0.99)
-
-

@@ -102,7 +102,9 @@ class Maker(Adapter):
         if self.truth.told is not None and now < self.truth.told:
             return ()
         return tuple(
-            a for a in self.truth.actions if start.date() <= a.date < end.date() and a.date <= now.date() and (payments or a.kind == "split")
+            a
+            for a in self.truth.actions
+            if start.date() <= a.date < end.date() and a.date <= now.date() and (payments or a.kind == "split")
         )
 
     def _made(self, request: BarRequest) -> BarSet:
@@ -190,7 +192,9 @@ def dividend(day: str, amount: float) -> CorporateAction:
     return CorporateAction("dividend", date.fromisoformat(day), amount)
 
 
-def ask(adjust: str = "splits", start: str = "2024-01-02", end: str = "2024-01-12", *, symbol: str = "AAPL", interval: str = "1d") -> BarRequest:
+def ask(
+    adjust: str = "splits", start: str = "2024-01-02", end: str = "2024-01-12", *, symbol: str = "AAPL", interval: str = "1d"
+) -> BarRequest:
     return BarRequest(symbol, interval, start, end, adjust)  # type: ignore[arg-type]
 
 

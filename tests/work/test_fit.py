@@ -99,7 +99,7 @@ def test_an_interval_that_it_has_not_or_that_the_plan_lacks() -> None:
     ("symbol", "able"),
     [("AAPL", True), ("BRK.B", True), ("VOD.L", False), ("IBE.MC", False), ("^FTSE", True), ("EURUSD=X", True), ("BTC-USD", True)],
 )
-def test_listings_outside_america_where_the_plan_is_american(symbol: str, able: bool) -> None:  # noqa: FBT001
+def test_listings_outside_america_where_the_plan_is_american(symbol: str, able: bool) -> None:
     made = wish(ask(RAW, symbol), delivering(RAW, lacks=("world",)))
     if able:
         assert served(made)
@@ -113,7 +113,7 @@ def test_a_missing_key_is_named() -> None:
 
 
 @pytest.mark.parametrize(("world", "refused"), [("live", True), ("sandbox", False), ("replay", False)])
-def test_a_retired_provider_is_not_asked_in_the_live_world_alone(world: str, refused: bool) -> None:  # noqa: FBT001
+def test_a_retired_provider_is_not_asked_in_the_live_world_alone(world: str, refused: bool) -> None:
     gone = delivering(RAW, ended=ENDED)
     assert (unready(gone, world, TODAY) is not None) is refused
     if refused:

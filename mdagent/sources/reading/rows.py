@@ -56,8 +56,9 @@ def assemble(answer: Answer, request: BarRequest) -> Rows:
     good = np.flatnonzero(inside & ~spoilt)
     table = np.array([c.values for c in columns])
     order, unsorted = _ascending(stamps, good)
+    ordered = stamps[order]
     first = np.ones(len(order), dtype=bool)
-    first[1:] = stamps[order[1:]] != stamps[order[:-1]]
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
     again = ~first
     leader = order[first][np.cumsum(first) - 1][again] if again.any() else order[:0]
     same = np.array([_equal(table[:, a], table[:, b]) for a, b in zip(order[again], leader, strict=True)], dtype=bool)
@@ -78,7 +79,9 @@ def assemble(answer: Answer, request: BarRequest) -> Rows:
         named=answer.named,
     )
     chosen = order if not again.any() else order[first]
-    return Rows(stamps[chosen], table[:, chosen], delivery, chosen)
+    if len(chosen) < len(stamps) or unsorted:
+        ordered, table = stamps[chosen], table[:, chosen]
+    return Rows(ordered, table, delivery, chosen)
 
 
 def _ascending(stamps: np.ndarray, good: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -59,23 +59,25 @@ def _whole(joined: bytes, length: int) -> np.ndarray | None:
     """The numbers of a column of digits in which every cell has a decimal point, or none has; None where it is not so, or where
     a number has more digits than fit."""
     letters = np.frombuffer(joined + b",", dtype=np.uint8)
-    marks = np.flatnonzero(letters < _ZERO)  # points and commas
-    if len(marks) == length:
-        return _digits(joined, np.diff(marks, prepend=-1) - 1) if (letters[marks] == _COMMA).all() else None
-    if len(marks) != 2 * length:
+    ends, points = (letters == _COMMA).nonzero()[0], (letters == _POINT).nonzero()[0]
+    if len(ends) != length:
+        return None  # a comma within a cell
+    starts = np.zeros_like(ends)
+    np.add(ends[:-1], 1, out=starts[1:])
+    if not len(points):
+        return _digits(joined, ends - starts)
+    if len(points) != length:
         return None
-    points, ends = marks[::2], marks[1::2]
-    after = ends - points - 1
-    before = points - np.append(-1, ends[:-1]) - 1
-    if (letters[points] != _POINT).any() or (letters[ends] != _COMMA).any() or not before.all() or not after.all():
-        return None  # a digit on both sides of each point
+    before, after = points - starts, ends - points - 1
+    if before.min() < 1 or after.min() < 1:
+        return None  # a digit on both sides of each point, and so one point in each cell
     values = _digits(joined.translate(None, b"."), before + after)
     return None if values is None else values / _TENS[after]
 
 
 def _digits(joined: bytes, lengths: np.ndarray) -> np.ndarray | None:
     """Whole numbers of so many digits each, between commas."""
-    if not lengths.all() or lengths.max() >= len(_TENS):
+    if lengths.min() < 1 or lengths.max() >= len(_TENS):
         return None
     return np.fromstring(joined.decode("ascii"), dtype=np.int64, sep=",").astype(np.float64)
 
@@ -109,7 +111,7 @@ def _stamps(cells: Sequence[Any], form: re.Pattern[str], length: int, unit: Lite
     parts = [_calendar(cells[low : low + _AT_ONCE], length) for low in range(0, len(cells), _AT_ONCE)]
     known = [part for part in parts if part is not None]
     if parts and len(known) == len(parts):
-        return np.concatenate(known).astype(kind), np.ones(len(cells), dtype=bool)
+        return np.concatenate(known), np.ones(len(cells), dtype=bool)
     made = np.zeros(len(cells), dtype=np.int64).astype(kind)
     real = np.zeros(len(cells), dtype=bool)
     for i, cell in enumerate(cells):
@@ -125,8 +127,8 @@ def _stamps(cells: Sequence[Any], form: re.Pattern[str], length: int, unit: Lite
 
 
 def _calendar(cells: Sequence[Any], length: int) -> np.ndarray | None:
-    """Dates or times of ten or nineteen letters each as datetime64[s]; None where a cell is none. numpy alone would read `-900-01-01`
-    as a year, and `15:30-03` as a time of another zone."""
+    """Dates (datetime64[D]) or times (datetime64[s]) of ten or nineteen letters each; None where a cell is none. numpy alone would
+    read `-900-01-01` as a year, and `15:30-03` as a time of another zone."""
     try:
         lines = ("\n".join(cells) + "\n").encode("utf-8", "replace")
     except TypeError:  # not all of them are texts
@@ -147,15 +149,17 @@ def _calendar(cells: Sequence[Any], length: int) -> np.ndarray | None:
     month, day = two(5), two(8)
     if ((month < 1) | (month > 12)).any():
         return None
-    months = ((two(0).astype(np.int64) * 100 + two(2) - 1970) * 12 + month - 1).astype("datetime64[M]")
-    days = months.astype("datetime64[D]") + (day.astype(np.int64) - 1)
-    if (day < 1).any() or ((day > 28) & (days >= (months + 1).astype("datetime64[D]"))).any():
+    months = (two(0).astype(np.int64) * 100 + two(2) - 1970) * 12 + month - 1
+    first = months.min()
+    begins = np.arange(first, months.max() + 2).astype("datetime64[M]").astype("datetime64[D]")  # each month's first day, and the next's
+    months -= first
+    days: np.ndarray = begins[months] + (day.astype(np.int64) - 1)
+    if (day < 1).any() or (days >= begins[months + 1]).any():
         return None
-    whole: np.ndarray = days.astype("datetime64[s]")
     if length == 10:
-        return whole
+        return days
     hour, minute, second, mark = two(11), two(14), two(17), letters[10]
     if (hour > 23).any() or (minute > 59).any() or (second > 59).any() or ((mark != _SPACE) & (mark != _T)).any():
         return None
-    moments: np.ndarray = whole + (hour.astype(np.int64) * 3600 + minute.astype(np.int64) * 60 + second)
+    moments: np.ndarray = days.astype("datetime64[s]") + (hour.astype(np.int64) * 3600 + minute.astype(np.int64) * 60 + second)
     return moments

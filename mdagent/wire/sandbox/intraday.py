@@ -106,7 +106,9 @@ def _spread(total: int, n: int, rng: np.random.Generator) -> np.ndarray:
     """A total over n minutes: busy at the open and the close, quiet between."""
     u = np.linspace(-1.0, 1.0, n)
     weight = (1.0 + 3.0 * u**4) * np.exp(rng.normal(0.0, 0.4, n))
-    return np.diff(np.floor(np.cumsum(weight) / weight.sum() * total + 1e-6).astype(np.int64), prepend=0)
+    through = np.cumsum(weight)
+    through /= through[-1]  # not weight.sum(), whose last bit may differ: a share in a thousand million would be lost
+    return np.diff(np.floor(through * total + 1e-6).astype(np.int64), prepend=0)
 
 
 def stepped(truth: Truth, at: int, strip: Strip, seconds: int) -> Strip:

@@ -17,7 +17,7 @@ from mdagent.sessions import build
 from mdagent.wire.sandbox.tickers import seed_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import datetime
 
     from mdagent.wire.sandbox.tickers import Ticker
@@ -121,31 +121,37 @@ def _ratios(ticker: Ticker, day: np.ndarray) -> np.ndarray:
     return ratio
 
 
+_DRAWS: Mapping[str, Callable[[np.random.Generator, int], np.ndarray]] = {  # in this order
+    "step": lambda rng, n: rng.standard_t(4, n),
+    "gap": lambda rng, n: rng.normal(0.0, 1.0, n),
+    "up": lambda rng, n: rng.exponential(1.0, n),
+    "down": lambda rng, n: rng.exponential(1.0, n),
+    "trade": lambda rng, n: rng.normal(0.0, 0.35, n),
+    "halt": lambda rng, n: rng.random(n),
+}
+
+
 def _noise(ticker: Ticker, day: np.ndarray) -> dict[str, np.ndarray]:
     """One draw a session and kind, seeded by symbol and year: a longer calendar or a later horizon changes no earlier session.
 
     `step` has unit variance, fat tails and calm and rough months.
     """
-    years = day.astype("datetime64[Y]").astype(int) + 1970
-    months = day.astype("datetime64[M]").astype(int) % 12
-    parts: dict[str, list[np.ndarray]] = {}
-    for year in range(int(years[0]), int(years[-1]) + 1) if len(years) else ():
-        rng = seed_of(ticker.symbol, year)
-        mood = np.exp(rng.normal(0.0, 0.35, 12))
-        n = 372  # more than any year has sessions, and each is drawn by its place in the year, so that a late listing shifts nothing
-        at = (day[years == year] - np.datetime64(f"{year}-01-01", "D")).astype(int)
-        draws = {
-            "step": np.clip(rng.standard_t(4, n) / np.sqrt(2.0), -6, 6),
-            "gap": rng.normal(0.0, 1.0, n),
-            "up": rng.exponential(1.0, n),
-            "down": rng.exponential(1.0, n),
-            "trade": rng.normal(0.0, 0.35, n),
-            "halt": rng.random(n),
-        }
-        for name, values in draws.items():
-            parts.setdefault(name, []).append(values[at])
-        parts["step"][-1] = parts["step"][-1] * mood[months[years == year]]
-    return {name: np.concatenate(values) for name, values in parts.items()}
+    if not len(day):
+        return {name: np.zeros(0) for name in _DRAWS}
+    first = day.astype("datetime64[Y]")
+    year = (first - first[0]).astype(int)
+    place = (day - first.astype("datetime64[D]")).astype(int)
+    n = 372  # more than any year has sessions, and each is drawn by its place in the year, so that a late listing shifts nothing
+    mood = np.empty((year[-1] + 1, 12))
+    drawn = np.empty((year[-1] + 1, len(_DRAWS), n))
+    for i in range(len(drawn)):
+        rng = seed_of(ticker.symbol, 1970 + int(first[0].astype(int)) + i)
+        mood[i] = np.exp(rng.normal(0.0, 0.35, 12))
+        for row, draw in zip(drawn[i], _DRAWS.values(), strict=True):
+            row[:] = draw(rng, n)
+    noise = {name: drawn[year, k, place] for k, name in enumerate(_DRAWS)}
+    noise["step"] = np.clip(noise["step"] / np.sqrt(2.0), -6, 6) * mood[year, day.astype("datetime64[M]").astype(int) % 12]
+    return noise
 
 
 def _prices(ticker: Ticker, day: np.ndarray, noise: dict[str, np.ndarray], factor: np.ndarray, known: float) -> _Prices:

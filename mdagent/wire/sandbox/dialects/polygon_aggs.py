@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 import numpy as np
 
@@ -164,37 +164,47 @@ def grouped(question: Question) -> dict[str, Any]:
     at = int(np.searchsorted(table.day, day))
     if at == len(table.day) or table.day[at] != day or table.closes[at] > question.now:
         return made
-    effective = int(np.searchsorted(table.opens, question.now, side="right"))
-    today = table.day[effective - 1]
+    today = table.day[int(np.searchsorted(table.opens, question.now, side="right")) - 1]
     stamp = int(midnights(NEW_YORK, table.day[at : at + 1])[0]) + 16 * 3600
-    rows = []
-    for name, ticker, days in _year(int(str(day)[:4])):
-        one = days.get(day)
-        if one is None:
-            continue
-        later = [s.new / s.old for s in ticker.splits if day < np.datetime64(s.day) <= today]
-        factor = float(np.prod(later)) if adjusted and later else 1.0
-        o, h, l, c, v = (np.array([cell]) for cell in one)  # noqa: E741 - OHLC
-        strip = Strip(np.array([stamp]), o / factor, h / factor, l / factor, c / factor, np.round(v * factor))
-        rows.append({"T": name, **_rows(strip, bare=False)[0]})
+    market = _decade(int(str(day)[:3]))
+    told = market.bars[:, at - market.first]
+    there = np.flatnonzero(~np.isnan(told[0]))
+    o, h, l, c, v = told[:, there]  # noqa: E741 - OHLC
+    factor = np.array([_later(market.tickers[i], day, today) if adjusted else 1.0 for i in there.tolist()])
+    strip = Strip(np.full(len(there), stamp), o / factor, h / factor, l / factor, c / factor, np.round(v * factor))
+    rows = [{"T": market.names[i], **row} for i, row in zip(there.tolist(), _rows(strip, bare=False), strict=True)]
     count = len(rows)
     return made | {"queryCount": count, "resultsCount": count, "count": count} | ({"results": rows} if rows else {})
 
 
-_Day = tuple[float, float, float, float, float]
+def _later(ticker: Ticker, day: np.datetime64, today: np.datetime64) -> float:
+    """Shares of today for one of that day."""
+    return float(np.prod([s.new / s.old for s in ticker.splits if day < np.datetime64(s.day) <= today])) if ticker.splits else 1.0
 
 
-@lru_cache(maxsize=4)
-def _year(year: int) -> list[tuple[str, Ticker, dict[np.datetime64, _Day]]]:
-    """A year of the whole market: raw bars by session. It takes seconds the first time."""
+class _Market(NamedTuple):
+    """Raw bars of all stocks: `bars` by column (open to volume), session and stock, NaN where one did not trade. `first` is the number
+    of the first session in the calendar."""
+
+    names: list[str]
+    tickers: list[Ticker]
+    first: int
+    bars: np.ndarray
+
+
+@lru_cache(maxsize=2)
+def _decade(tens: int) -> _Market:
+    """Ten years of the whole market; seconds the first time. Some 55 MB, where the stocks' whole histories, of which they are taken,
+    would be 300: those are not kept, nor do they displace the ones that are."""
     stocks = [(name, ticker) for name, ticker in known() if ":" not in name]
     stocks += [(name, cast("Ticker", listing(name))) for name in (f"SYM{n:05d}" for n in range(1, _GENERATED + 1))]
-    found = []
-    for name, ticker in stocks:
-        t = truth(ticker)
-        low, high = np.searchsorted(t.hours.day, [np.datetime64(f"{y}-01-01", "D") for y in (year, year + 1)])
-        part = slice(int(low), int(high))
-        columns = zip(*(c[part].tolist() for c in (t.open, t.high, t.low, t.close, t.volume)), strict=True)
-        rows = zip(t.hours.day[part], t.halted[part].tolist(), columns, strict=True)
-        found.append((name, ticker, {day: cast("_Day", row) for day, halted, row in rows if not halted}))
-    return found
+    table = hours("XNYS")
+    first, end = np.searchsorted(table.day, [np.datetime64(f"{tens + n}0-01-01", "D") for n in (0, 1)]).tolist()
+    bars = np.full((5, end - first, len(stocks)), np.nan)
+    for i, (_, ticker) in enumerate(stocks):
+        t = truth.__wrapped__(ticker)
+        late = len(table.day) - len(t.hours.day)  # sessions before it was listed
+        low = max(first, late)
+        for column, values in zip(bars, (t.open, t.high, t.low, t.close, t.volume), strict=True):
+            column[low - first :, i] = np.where(t.halted, np.nan, values)[low - late : max(end, low) - late]
+    return _Market([name for name, _ in stocks], [ticker for _, ticker in stocks], first, bars)
