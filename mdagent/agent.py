@@ -336,10 +336,14 @@ class Agent:
                 return await fetch_many(requests, desk)
 
     def _tools(self, gate: Gate, *, patience: float) -> Tools:
+        from functools import partial
+
+        from mdagent.work.calendar import known_sessions
         from mdagent.work.fetch import Tools
 
         deadline, bounded = self.settings.fetch.deadline, self.settings.world != "replay"
-        return Tools(self.store, self.ledger, gate, self.clock, self._sessions, deadline, patience, bounded_depth=bounded)
+        known = partial(known_sessions, closures=self.settings.sessions.closures)
+        return Tools(self.store, self.ledger, gate, self.clock, self._sessions, deadline, patience, bounded_depth=bounded, known=known)
 
     def _watching(self, *, long: bool) -> AbstractContextManager[None]:
         """While a long fetch runs, an edit of the settings files is noticed."""

@@ -32,19 +32,25 @@ def read_sessions(reader: Reader, request: BarRequest) -> Sequence[Session] | No
     return reader.sessions(code, *_days(request)) if code else None
 
 
+def known_sessions(reader: Reader, request: BarRequest, closures: Mapping[str, Sequence[date]]) -> tuple[Sequence[Session] | None] | None:
+    """What `ensure_sessions` would give, where nothing has to be built for it; else None."""
+    code = calendar_for(reader, request.symbol)
+    if not code:
+        return (None,)
+    found = reader.sessions(code, *_days(request))
+    up_to_date = found is not None and reader.calendar_version(code) == version_of(code, tuple(closures.get(code, ())))
+    return (found,) if up_to_date else None
+
+
 def ensure_sessions(store: BarStore, request: BarRequest, closures: Mapping[str, Sequence[date]]) -> Sequence[Session] | None:
     """As `read_sessions`, but builds what is missing or out of date. None only where the calendar is unknown."""
-    code, version, found = calendar_of(request.symbol), None, None
+    code, known = calendar_of(request.symbol), None
     if store.exists():
         with store.reading() as reader:
-            code = calendar_for(reader, request.symbol)
-            if code:
-                found, version = reader.sessions(code, *_days(request)), reader.calendar_version(code)
-    if not code:
-        return None
+            code, known = calendar_for(reader, request.symbol), known_sessions(reader, request, closures)
+    if known or not code:
+        return known[0] if known else None
     extra = tuple(closures.get(code, ()))
-    if found is not None and version == version_of(code, extra):
-        return found
     start, end = _days(request)
     table = build(code, min(start - MARGIN, date(_FIRST_YEAR, 1, 1)), max(end, store.clock.now().date() + _AHEAD), extra)
     with store.writing(f"calendar {code}") as writer:

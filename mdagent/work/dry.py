@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mdagent.market import Adjustment, Interval
+from mdagent.work.due import widened
 from mdagent.work.fetch import unserved
 from mdagent.work.fit import tells_actions
-from mdagent.work.learn import weighing, widened
+from mdagent.work.learn import weighing
 from mdagent.work.need import Need, is_known, need_of
 from mdagent.work.report import Considered, Line
 from mdagent.work.spans import BEGINNING, gaps, open_stretches, within_depth
@@ -33,12 +34,14 @@ def dry_line(
         return unserved(wish)
     source, spec = wish.servers[0].source, wish.servers[0].source.spec
     stored = replace(request, adjustment=wish.servers[0].basis)
-    wide = widened(source, stored, request.adjustment, store, now)
+    wide = widened(source, stored, request.adjustment, None, now)
     spans, bars, more = [], 0, _unlearned(wish, None, stored, now)
-    if store.exists() and not wish.refresh:
+    if store.exists():
         with store.reading() as reader:
-            spans, bars = reader.coverage(wide, spec.name), reader.standing(stored, spec.name).bars
-            more = _unlearned(wish, reader, stored, now)
+            wide = widened(source, stored, request.adjustment, reader, now)
+            if not wish.refresh:
+                spans, bars = reader.coverage(wide, spec.name), reader.standing(stored, spec.name).bars
+                more = _unlearned(wish, reader, stored, now)
     stretches = gaps(wide, open_stretches(wide, spans, now), sessions(wide), now)
     due, notes = within_depth(stretches, source, now if bounded_depth else None)
     asked = sum(len(source.cut(w)) for w in due)

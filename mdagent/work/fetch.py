@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.work.fill import Filled, Tools, fill
-from mdagent.work.learn import learn, widened
+from mdagent.work.learn import Unlearned, learn, unlearned
 from mdagent.work.report import Considered, Line
 from mdagent.work.spans import BEGINNING
 from mdagent.work.standing import line_of
 
 if TYPE_CHECKING:
-    from mdagent.market import BarRequest
     from mdagent.work.fit import Server, Wish
 
 __all__ = ["Tools", "fetch", "unserved"]
@@ -55,24 +54,26 @@ def unserved(wish: Wish) -> Line:
 
 async def _from(server: Server, wish: Wish, tools: Tools) -> Line:
     """One source's try: every gap it can fill, each kept as soon as it is judged; then what its basis needs to be another one."""
-    source, name = server.source, server.source.spec.name
+    source, name, wanted = server.source, server.source.spec.name, wish.request.adjustment
     stored = replace(wish.request, adjustment=server.basis)
     known = None if wish.refresh else tools.ledger.unknown(name, stored.symbol.ticker)
     if known:
         told = f"{name} does not know {stored.symbol} (asked before; it is asked again from {known[0]:%Y-%m-%d %H:%M}Z, or with --refresh)"
-        return _standing(wish, stored, name, Filled(failure=Failure(FailureKind.UNKNOWN_SYMBOL, told)), tools)
-    wide = widened(source, stored, wish.request.adjustment, tools.store, tools.clock.now())
-    done = await fill(source, wide, tools, refresh=wish.refresh)
-    if done.failure is None and tools.store.exists():
-        done = done.and_then(await learn(source, stored, wish.request.adjustment, tools))
-    line = _standing(wish, stored, name, done, tools)
+        return _standing(wish, server, Filled(failure=Failure(FailureKind.UNKNOWN_SYMBOL, told)), tools)[0]
+    done = await fill(source, stored, tools, wanted=wanted, refresh=wish.refresh)
+    line, lack = _standing(wish, server, done, tools)
+    if lack is not None:
+        done = done.and_then(await learn(source, stored, lack, tools))
+        line, _ = _standing(wish, server, done, tools)
     if not line.bars and done.failure is None and done.lacking is not None:
         return line._replace(failure=done.lacking)
     return line._replace(cut=bool(done.notes) and stored.start > BEGINNING)
 
 
-def _standing(wish: Wish, stored: BarRequest, name: str, done: Filled, tools: Tools) -> Line:
-    """The line of a request, from what the store holds of it now."""
+def _standing(wish: Wish, server: Server, done: Filled, tools: Tools) -> tuple[Line, Unlearned | None]:
+    """The line of a request, from what the store holds of it now; and, where nothing failed, what the store does not know yet of the
+    splits and dividends that its basis needs."""
+    name, stored = server.source.spec.name, replace(wish.request, adjustment=server.basis)
     notes = (*wish.notes, *done.notes)
     if done.restatements:
         notes = (*notes, f"{done.restatements} bars restated by a split")
@@ -80,11 +81,14 @@ def _standing(wish: Wish, stored: BarRequest, name: str, done: Filled, tools: To
         notes = (*notes, f"{done.revisions} final bars came back different (table revisions)")
     if not tools.store.exists():
         nothing_yet = Failure(FailureKind.NO_DATA, f"{name} has no {stored.interval} bars of {stored.symbol} in this range")
-        return Line(wish.request, name, done.sent, failure=done.failure or nothing_yet, notes=notes)
+        return Line(wish.request, name, done.sent, failure=done.failure or nothing_yet, notes=notes), None
+    lack = None
     with tools.store.reading() as reader:
+        if done.failure is None:
+            lack = unlearned(reader, server.source, stored, wish.request.adjustment, tools.clock.now())
         line = line_of(reader, stored, name, requests=done.sent, failure=done.failure, notes=notes)
         left = reader.joint(wish.request, (name,)).left if line.bars and line.failure is None else ()
     if left:
         words = f"{name} cannot serve {wish.request.adjustment} prices: {left[0].why}"
         line = line._replace(bars=0, provisional=0, failure=Failure(FailureKind.MISMATCH, words))  # stored, but not what was asked for
-    return line._replace(request=wish.request)
+    return line._replace(request=wish.request), lack

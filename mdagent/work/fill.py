@@ -7,14 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mdagent.guard.outcome import Failure, FailureKind
-from mdagent.market import Adjustment
 from mdagent.quality.checks import judge
 from mdagent.quality.grade import arithmetic, bar_scores, grade
 from mdagent.store.read import key_of
 from mdagent.store.write import Batch
-from mdagent.work.fit import tells_actions
+from mdagent.work.due import due
 from mdagent.work.gate import Call
-from mdagent.work.spans import first_pending, gaps, nothing, open_stretches, settle, within_depth
+from mdagent.work.spans import first_pending, nothing, settle, within_depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,19 +22,21 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mdagent.clock import Clock
-    from mdagent.market import BarRequest, BarSet
+    from mdagent.market import Adjustment, BarRequest, BarSet
     from mdagent.sessions import Session
     from mdagent.sources.base import Source
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
-    from mdagent.store.read import Span
+    from mdagent.store.read import Reader
     from mdagent.store.write import Kept
+    from mdagent.work.due import Due
     from mdagent.work.gate import Gate, Result
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a fetch works with. `sessions` gives the sessions round a window, None where the calendar is unknown."""
+    """What a fetch works with. `sessions` gives the sessions round a window, None where the calendar is unknown; `known` gives them as an
+    open store has them, and None where they have to be made first."""
 
     store: BarStore
     ledger: Ledger
@@ -45,6 +46,7 @@ class Tools:
     deadline: float
     patience: float  # seconds that a request may wait for its turn and for quota, besides
     bounded_depth: bool  # does the world keep only so much past? (a recording is what it is)
+    known: Callable[[Reader, BarRequest], tuple[Sequence[Session] | None] | None] = lambda _reader, _request: None
 
     def call(self, endpoint: str, request: BarRequest) -> Call:
         """A call for that request, from now on."""
@@ -75,21 +77,21 @@ class Filled:
         )
 
 
-async def fill(source: Source, request: BarRequest, tools: Tools, *, refresh: bool = False) -> Filled:
+async def fill(source: Source, request: BarRequest, tools: Tools, *, wanted: Adjustment | None = None, refresh: bool = False) -> Filled:
     """Ask for every window that is due, on the basis of the request; each answer is kept as soon as it is judged. An empty window does
-    not stop the others. Bars that a split restated meanwhile are asked for once more. Raises StoreError."""
-    sessions = tools.sessions(request)
-    done = await _ask(source, request, sessions, tools, refresh=refresh)
+    not stop the others. Bars that a split restated meanwhile are asked for once more. `wanted`: see `due`. Raises StoreError."""
+    lack = due(source, request, wanted, tools, refresh=refresh)
+    done = await _ask(source, lack, tools, refresh=refresh)
     if done.restated and done.failure is None:  # a split came with the new bars, and made the old ones due again
-        done = done.and_then(await _ask(source, request, sessions, tools, refresh=False))
+        done = done.and_then(await _ask(source, due(source, lack.window, None, tools, refresh=False), tools, refresh=False))
     return done
 
 
-async def _ask(source: Source, request: BarRequest, sessions: Sequence[Session] | None, tools: Tools, *, refresh: bool) -> Filled:
-    name, now = source.spec.name, tools.clock.now()
-    due, notes = within_depth(due_windows(source, request, sessions, tools, refresh=refresh), source, now if tools.bounded_depth else None)
+async def _ask(source: Source, lack: Due, tools: Tools, *, refresh: bool) -> Filled:
+    name, now, request, sessions = source.spec.name, tools.clock.now(), lack.window, lack.sessions
+    parts, notes = within_depth(lack.parts, source, now if tools.bounded_depth else None)
     done = Filled(lacking=Failure(FailureKind.NO_DATA, notes[0]) if notes else None, notes=tuple(notes))
-    for window in due:
+    for window in parts:
         result = await tools.gate.converse(source, partial(source.bars, window), tools.call("bars", request))
         done = replace(done, sent=done.sent + sum(a.sent for a in result.attempts))
         came = take(source, window, result, sessions, tools)
@@ -131,22 +133,6 @@ def _after(bars: BarSet, window: BarRequest) -> datetime:
 
     last: datetime = bars.ts[-1].item().replace(tzinfo=UTC)
     return min(last + timedelta(microseconds=1), window.end)
-
-
-def due_windows(
-    source: Source, request: BarRequest, sessions: Sequence[Session] | None, tools: Tools, *, refresh: bool
-) -> list[BarRequest]:
-    """The windows to ask for: all of it on a refresh, else what the store lacks; again all of it where the bars are adjusted and nobody
-    would tell that they were adjusted anew, since a series may not hold two deliveries then."""
-    spans: list[Span] = []
-    if not refresh and tools.store.exists():
-        with tools.store.reading() as reader:
-            spans = reader.coverage(request, source.spec.name)
-    now = tools.clock.now()
-    due = gaps(request, open_stretches(request, spans, now), sessions, now)
-    if due and spans and request.adjustment is not Adjustment.RAW and not tells_actions(source.spec, source.plan):
-        return [request]
-    return due
 
 
 def keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[Session] | None, tools: Tools) -> Kept | Failure:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import Failure
 from mdagent.market import Adjustment, Interval
@@ -21,46 +21,34 @@ if TYPE_CHECKING:
 
     from mdagent.market import BarRequest
     from mdagent.sources.base import Source
-    from mdagent.store.bars import BarStore
+    from mdagent.store.read import Reader
     from mdagent.work.fill import Tools
     from mdagent.work.need import Need
 
 
-def widened(source: Source, stored: BarRequest, wanted: Adjustment, store: BarStore, now: datetime) -> BarRequest:
-    """The request up to now where the daily bars themselves tell, or weigh, what happened after its window: one answer serves both."""
-    with_bars = "actions with bars" in source.spec.offers
-    if stored.interval is not Interval.D1 or not tells_actions(source.spec, source.plan):
-        return stored
-    useful = with_bars or Adjustment.ALL in (stored.adjustment, wanted)
-    if useful and stored.adjustment is wanted:  # adjusted bars of an earlier day: was there a split since?
-        useful = with_bars and wanted is not Adjustment.RAW and _is_older(source, stored, store, now)
-    return stored.over(stored.start, max(stored.end, latest_end(stored.interval, now))) if useful else stored
+class Unlearned(NamedTuple):
+    """What has to be known, whether it is, and whether daily closes weigh it."""
+
+    need: Need
+    known: bool
+    weighs: bool
 
 
-def _is_older(source: Source, stored: BarRequest, store: BarStore, now: datetime) -> bool:
-    """Does the series have bars of an earlier day, with what happened since not known?"""
-    name = source.spec.name
-    if not store.exists():
-        return False
-    with store.reading() as reader:
-        came = reader.deliveries(stored, name)
-        if came is None or came[0].date() == now.date():
-            return False
-        reached = reader.knows(stored, name, "splits", came[0])
-    return reached is None or reached < stored.start
-
-
-async def learn(source: Source, stored: BarRequest, wanted: Adjustment, tools: Tools) -> Filled:
-    """Ask for what the store does not know yet: with daily bars where those tell it, else by a request of its own; and for the daily
-    closes that weigh dividends. Nothing is asked where the source cannot tell."""
-    name, now = source.spec.name, tools.clock.now()
-    with tools.store.reading() as reader:
-        need = need_of(reader, stored, wanted, name)
-        known = need is None or is_known(reader, stored, name, need, now)
-    if need is None or not tells_actions(source.spec, source.plan):
-        return Filled()
-    done, with_bars = Filled(), "actions with bars" in source.spec.offers
+def unlearned(reader: Reader, source: Source, stored: BarRequest, wanted: Adjustment, now: datetime) -> Unlearned | None:
+    """What the stored bars lack to be served on the basis wanted; None for nothing, or nothing that the source can tell."""
+    need = need_of(reader, stored, wanted, source.spec.name) if tells_actions(source.spec, source.plan) else None
+    if need is None:
+        return None
+    known = is_known(reader, stored, source.spec.name, need, now)
     weighs = need.kinds == "all" and stored.adjustment is not wanted
+    return Unlearned(need, known, weighs) if weighs or not known else None
+
+
+async def learn(source: Source, stored: BarRequest, lack: Unlearned, tools: Tools) -> Filled:
+    """Ask for what the store does not know yet: with daily bars where those tell it, else by a request of its own; and for the daily
+    closes that weigh dividends."""
+    (need, known, weighs), now = lack, tools.clock.now()
+    done, with_bars = Filled(), "actions with bars" in source.spec.offers
     basis = daily_basis(source) if weighs or (with_bars and not known) else None
     if basis is not None:
         done = await fill(source, _days(stored, basis, need.since, now), tools)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import BarSet
-from mdagent.work.fill import due_windows, take
+from mdagent.work.due import due
+from mdagent.work.fill import take
 from mdagent.work.gate import Call, Result
-from mdagent.work.learn import widened
 from mdagent.work.spans import within_depth
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ def _alike(wishes: Sequence[Wish], tools: Tools) -> list[_Group]:
         if tools.ledger.unknown(source.spec.name, asked.symbol.ticker) and not wish.refresh:
             continue
         now = tools.clock.now()
-        wide = widened(source, replace(asked, adjustment=server.basis), asked.adjustment, tools.store, now)
-        due = due_windows(source, wide, tools.sessions(wide), tools, refresh=wish.refresh)
-        windows, _ = within_depth(due, source, now if tools.bounded_depth else None)
+        lack = due(source, replace(asked, adjustment=server.basis), asked.adjustment, tools, refresh=wish.refresh)
+        wide = lack.window
+        windows, _ = within_depth(lack.parts, source, now if tools.bounded_depth else None)
         if len(windows) == 1:
             key = (source.spec.name, wide.interval.value, wide.adjustment.value, windows[0].start, windows[0].end)
             groups.setdefault(key, []).append((source, asked, windows[0]))

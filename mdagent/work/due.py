@@ -1,0 +1,72 @@
+"""What has to be asked of a source for a request: one look at the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from mdagent.market import Adjustment, Interval
+from mdagent.work.fit import tells_actions
+from mdagent.work.spans import gaps, latest_end, open_stretches
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from mdagent.market import BarRequest
+    from mdagent.sessions import Session
+    from mdagent.sources.base import Source
+    from mdagent.store.read import Reader, Span
+    from mdagent.work.fill import Tools
+
+
+class Due(NamedTuple):
+    """The stored window that is filled, the sessions round it (None: unknown), and the parts of it to ask for."""
+
+    window: BarRequest
+    sessions: Sequence[Session] | None
+    parts: list[BarRequest]
+
+
+def due(source: Source, stored: BarRequest, wanted: Adjustment | None, tools: Tools, *, refresh: bool) -> Due:
+    """All of the window on a refresh, else what the store lacks; again all of it where the bars are adjusted and nobody would tell that
+    they were adjusted anew, since a series may not hold two deliveries then. `wanted`: the basis that the bars are brought to, for which
+    the window may be wider; None leaves it as it is. Raises StoreError."""
+    now, spans, known = tools.clock.now(), [], None
+    wide = stored if wanted is None else widened(source, stored, wanted, None, now)
+    if tools.store.exists():
+        with tools.store.reading() as reader:
+            wide = stored if wanted is None else widened(source, stored, wanted, reader, now)
+            spans = [] if refresh else reader.coverage(wide, source.spec.name)
+            known = tools.known(reader, wide)
+    sessions = known[0] if known else tools.sessions(wide)
+    return Due(wide, sessions, _parts(source, wide, spans, sessions, now))
+
+
+def _parts(
+    source: Source, window: BarRequest, spans: Sequence[Span], sessions: Sequence[Session] | None, now: datetime
+) -> list[BarRequest]:
+    parts = gaps(window, open_stretches(window, spans, now), sessions, now)
+    if parts and spans and window.adjustment is not Adjustment.RAW and not tells_actions(source.spec, source.plan):
+        return [window]
+    return parts
+
+
+def widened(source: Source, stored: BarRequest, wanted: Adjustment, reader: Reader | None, now: datetime) -> BarRequest:
+    """The request up to now where the daily bars themselves tell, or weigh, what happened after its window: one answer serves both.
+    Without a reader the store is empty."""
+    with_bars = "actions with bars" in source.spec.offers
+    if stored.interval is not Interval.D1 or not tells_actions(source.spec, source.plan):
+        return stored
+    useful = with_bars or Adjustment.ALL in (stored.adjustment, wanted)
+    if useful and stored.adjustment is wanted:  # adjusted bars of an earlier day: was there a split since?
+        useful = with_bars and wanted is not Adjustment.RAW and reader is not None and _is_older(source, stored, reader, now)
+    return stored.over(stored.start, max(stored.end, latest_end(stored.interval, now))) if useful else stored
+
+
+def _is_older(source: Source, stored: BarRequest, reader: Reader, now: datetime) -> bool:
+    """Does the series have bars of an earlier day, with what happened since not known?"""
+    came = reader.deliveries(stored, source.spec.name)
+    if came is None or came[0].date() == now.date():
+        return False
+    reached = reader.knows(stored, source.spec.name, "splits", came[0])
+    return reached is None or reached < stored.start
