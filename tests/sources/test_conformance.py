@@ -32,8 +32,9 @@ BACK = {"1wk": "1w", "60m": "1h"}
 
 
 @pytest.mark.skipif(not RUNNER.exists(), reason="there is no conformance runner beside the repository")
-def test_the_source_conforms_to_every_recorded_answer() -> None:
-    done = subprocess.run([sys.executable, str(RUNNER), "--source", "yahoo"], capture_output=True, text=True, timeout=120, check=False)
+@pytest.mark.parametrize("source", ["alphavantage", "finnhub", "iexcloud", "polygon", "twelvedata", "yahoo"])
+def test_the_source_conforms_to_every_recorded_answer(source: str) -> None:
+    done = subprocess.run([sys.executable, str(RUNNER), "--source", source], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 

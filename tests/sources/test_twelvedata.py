@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +16,6 @@ from tests.sources.answers import ask, hold, reply, utc
 from tests.sources.twelvedata_bodies import META, QUOTE, SPLIT, THREE, YEAR, bars, error, failure_of, hit, row, sent, source, told
 
 K = FailureKind
-RUNNER = Path(__file__).parents[2].parent / "shared" / "conformance" / "run.py"
-
-
-@pytest.mark.skipif(not RUNNER.exists(), reason="there is no conformance runner beside the repository")
-def test_the_source_conforms_to_every_recorded_answer() -> None:
-    done = subprocess.run([sys.executable, str(RUNNER), "--source", "twelvedata"], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
 
 # The request
