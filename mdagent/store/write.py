@@ -297,8 +297,12 @@ class Writer(Reader):
             return
         import numpy as np
 
-        def column(times: list[datetime | None]) -> np.ndarray:
-            return np.array([naive(t) if t else None for t in times], dtype="datetime64[us]")
+        def column(times: list[datetime | None]) -> np.ndarray:  # many at once: one by one they take most of a first fetch
+            seconds = np.array([t.timestamp() if t else np.nan for t in times])
+            unset = np.isnan(seconds)
+            made: np.ndarray = np.rint(np.where(unset, 0, seconds) * 1e6).astype("datetime64[us]")
+            made[unset] = np.datetime64("NaT")
+            return made
 
         made = {
             "day": np.array([s.day for s in table.sessions], dtype="datetime64[D]").astype("datetime64[us]"),
