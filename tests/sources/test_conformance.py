@@ -8,18 +8,16 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mdagent.cli import main
-from mdagent.cli.terminal import Terminal
+from mdagent import Agent
 from mdagent.clock import VirtualClock
+from mdagent.config import Flags, load
 from mdagent.guard.outcome import ConversationFailed
 from mdagent.market import BarRequest, Interval
-from mdagent.store.bars import BarStore
 from tests.sources.answers import bars
 
 if TYPE_CHECKING:
@@ -102,16 +100,14 @@ NOW = datetime(2026, 1, 5, tzinfo=UTC)
 @pytest.mark.skipif(not LAYERS, reason="there are no recordings beside the repository")
 @pytest.mark.parametrize("layer", LAYERS, ids=[f"{len(layer)} charts" for layer in LAYERS])
 def test_a_recorded_chart_goes_into_the_store_as_one_of_its_recordings_has_it(layer: list[Recorded], tmp_path: Path) -> None:
-    store = BarStore(tmp_path / "t.duckdb", "replay", VirtualClock(NOW))
-    for one in layer:
-        start, end = one.window()
-        words = [one.symbol, "--interval", one.interval, "--start", f"{start:%Y-%m-%d}", "--end", f"{end:%Y-%m-%d}", "--store", "t.duckdb"]
-        err = StringIO()
-        terminal = Terminal({"MDAGENT_HOME": str(tmp_path / "home")}, tmp_path, StringIO(), err, given_clock=VirtualClock(NOW))
-        assert main(["--replay", str(RECORDINGS), "fetch", *words], terminal) in (0, 5), (one.file, err.getvalue())
-        request = BarRequest(one.symbol, one.interval, start, end)  # type: ignore[arg-type]
-        with store.reading() as reader:
-            rows = [(ts, *more[:5]) for _, _, ts, *more in reader.bars([request])]
-        alike = [other for layer in LAYERS for other in layer if (other.symbol, other.interval) == (one.symbol, one.interval)]
-        assert rows, one.file
-        assert any(rows == other.rows(request) for other in alike), (one.file, len(rows))
+    settings = load(Flags(replay=RECORDINGS, store=tmp_path / "t.duckdb"), {"MDAGENT_HOME": str(tmp_path / "home")}, tmp_path).settings
+    requests = [BarRequest(one.symbol, one.interval, *one.window()) for one in layer]  # type: ignore[arg-type]
+    with Agent(settings, VirtualClock(NOW)) as agent:
+        lines = agent.fetch(requests).report.lines
+        for one, request, line in zip(layer, requests, lines, strict=True):
+            assert line.failure is None, (one.file, line.failure)
+            with agent.store.reading() as reader:
+                rows = [(ts, *more[:5]) for _, _, ts, *more in reader.bars([request])]
+            alike = [other for layer in LAYERS for other in layer if (other.symbol, other.interval) == (one.symbol, one.interval)]
+            assert rows, one.file
+            assert any(rows == other.rows(request) for other in alike), (one.file, len(rows))

@@ -164,7 +164,7 @@ def test_a_basic_plan_begins_in_2006() -> None:
 
 def test_the_minute_and_the_day_run_out_in_different_words() -> None:
     headers = {"authorization": f"apikey {sandbox_key('twelvedata', 'basic')}"}
-    provider, query = Provider(VirtualClock(NOW)), {"symbol": "AAPL,MSFT,IBM,GE,KO,PEP,T,F", "interval": "1day"}
+    provider, query = Provider(VirtualClock(NOW)), {"symbol": "AAPL,MSFT,IBM,GE,KO,PEP,T,F", "interval": "1day", "outputsize": "1"}
     assert serve(provider, "/time_series", query, headers).headers["api-credits-left"] == "0"
     over = serve(provider, "/time_series", {"symbol": "AAPL", "interval": "1day"}, headers)
     assert over.status_code == over.json()["code"] == 429
