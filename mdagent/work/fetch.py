@@ -76,9 +76,9 @@ def _standing(wish: Wish, server: Server, done: Filled, tools: Tools) -> tuple[L
     name, stored = server.source.spec.name, replace(wish.request, adjustment=server.basis)
     notes = (*wish.notes, *done.notes)
     if done.restatements:
-        notes = (*notes, f"{done.restatements} bars restated by a split")
+        notes = (*notes, f"{done.restatements} {'bar' if done.restatements == 1 else 'bars'} restated by a split")
     if done.revisions:
-        notes = (*notes, f"{done.revisions} final bars came back different (table revisions)")
+        notes = (*notes, f"{done.revisions} final {'bar' if done.revisions == 1 else 'bars'} came back different (table revisions)")
     if not tools.store.exists():
         nothing_yet = Failure(FailureKind.NO_DATA, f"{name} has no {stored.interval} bars of {stored.symbol} in this range")
         return Line(wish.request, name, done.sent, failure=done.failure or nothing_yet, notes=notes), None

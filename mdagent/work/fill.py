@@ -72,8 +72,9 @@ class Filled:
             self,
             sent=self.sent + more.sent,
             failure=more.failure,
-            restatements=self.restatements + more.restatements,
             restated=more.restated,
+            restatements=self.restatements + more.restatements,
+            revisions=self.revisions + more.revisions,
         )
 
 
