@@ -74,11 +74,7 @@ def _standing(wish: Wish, server: Server, done: Filled, tools: Tools) -> tuple[L
     """The line of a request, from what the store holds of it now; and, where nothing failed, what the store does not know yet of the
     splits and dividends that its basis needs."""
     name, stored = server.source.spec.name, replace(wish.request, adjustment=server.basis)
-    notes = (*wish.notes, *done.notes)
-    if done.restatements:
-        notes = (*notes, f"{done.restatements} {'bar' if done.restatements == 1 else 'bars'} restated by a split")
-    if done.revisions:
-        notes = (*notes, f"{done.revisions} final {'bar' if done.revisions == 1 else 'bars'} came back different (table revisions)")
+    notes = (*wish.notes, *done.notes, *done.changes)
     if not tools.store.exists():
         nothing_yet = Failure(FailureKind.NO_DATA, f"{name} has no {stored.interval} bars of {stored.symbol} in this range")
         return Line(wish.request, name, done.sent, failure=done.failure or nothing_yet, notes=notes), None

@@ -66,6 +66,18 @@ class Filled:
     restatements: int = 0
     revisions: int = 0
 
+    @classmethod
+    def by(cls, kept: Kept) -> Filled:
+        """What one answer changed."""
+        different = kept.revised - kept.restatements - kept.confirmed
+        return cls(restated=kept.restated, restatements=kept.restatements, revisions=different)
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """Notes for the report on stored bars that changed."""
+        told = ((self.restatements, "restated by a split"), (self.revisions, "that were final came back different (table revisions)"))
+        return tuple(f"{count} {'bar' if count == 1 else 'bars'} {words}" for count, words in told if count)
+
     def and_then(self, more: Filled) -> Filled:
         """Both, the later one's failure."""
         return replace(
@@ -103,9 +115,8 @@ async def _ask(source: Source, lack: Due, tools: Tools, *, refresh: bool) -> Fil
         elif isinstance(came, Failure):
             return replace(done, failure=came)
         else:
-            revised = came.revised - came.restatements - came.confirmed
-            told = Filled(restated=done.restated or came.restated, restatements=came.restatements, revisions=revised)
-            done = done.and_then(told)
+            told = Filled.by(came)
+            done = done.and_then(replace(told, restated=done.restated or told.restated))
     return done
 
 

@@ -41,7 +41,7 @@ async def fetch_many(requests: Sequence[BarRequest], desk: Desk) -> list[Line]:
             desk.adopt()
             wish, part = desk.wish(request), shared.get(request)
             if part:
-                wish = wish._replace(refresh=False, notes=(*wish.notes, part.word))
+                wish = wish._replace(refresh=False, notes=(*wish.notes, *part.notes))
             line = await fetch(wish, desk.tools())
         line = line._replace(requests=line.requests + part.requests) if part else line
         desk.done(line)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import BarSet
+from mdagent.store.write import Kept
 from mdagent.work.due import due
-from mdagent.work.fill import take
+from mdagent.work.fill import Filled, take
 from mdagent.work.gate import Call, Result
 from mdagent.work.spans import within_depth
 
@@ -26,16 +27,17 @@ _FEWEST = 2
 
 
 class Shared(NamedTuple):
-    """What a symbol got from a request that it shared: the requests it is charged with (the first symbol with all), and how many others
-    there were."""
+    """What a symbol got from a request that it shared: the requests it is charged with (the first symbol with all), how many others
+    there were, and what became of its bars."""
 
     requests: int
     others: int
+    came: Filled
 
     @property
-    def word(self) -> str:
-        """A note for the report."""
-        return f"asked together with {self.others} other{'' if self.others == 1 else 's'}"
+    def notes(self) -> tuple[str, ...]:
+        """Notes for the report."""
+        return (f"asked together with {self.others} other{'' if self.others == 1 else 's'}", *self.came.changes)
 
 
 async def fetch_together(wishes: Sequence[Wish], tools: Tools) -> dict[BarRequest, Shared]:
@@ -48,9 +50,9 @@ async def fetch_together(wishes: Sequence[Wish], tools: Tools) -> dict[BarReques
         needed = group.source.batch_requests(windows)
         if needed is None or needed >= alone:
             continue
-        sent = await _ask(group, windows, tools)
-        for i, (asked, _) in enumerate(group.members):
-            shared[asked] = Shared(sent if i == 0 else 0, len(group.members) - 1)
+        sent, came = await _ask(group, windows, tools)
+        for i, (asked, window) in enumerate(group.members):
+            shared[asked] = Shared(sent if i == 0 else 0, len(group.members) - 1, came.get(window, Filled()))
     return shared
 
 
@@ -79,16 +81,19 @@ def _alike(wishes: Sequence[Wish], tools: Tools) -> list[_Group]:
     return [_Group(found[0][0], tuple((a, w) for _, a, w in found)) for found in groups.values() if len(found) >= _FEWEST]
 
 
-async def _ask(group: _Group, windows: list[BarRequest], tools: Tools) -> int:
-    """The requests sent. A failure of all is told by the fetches that follow."""
+async def _ask(group: _Group, windows: list[BarRequest], tools: Tools) -> tuple[int, dict[BarRequest, Filled]]:
+    """The requests sent, and what became of each window whose bars came. A failure of all is told by the fetches that follow."""
     subject = ",".join(w.symbol.ticker for w in windows)[:200]
     call = Call("batch", subject, tools.clock.monotonic() + tools.deadline * max(1, len(windows) // 20), tools.patience)
     result = await tools.gate.converse(group.source, partial(group.source.batch, windows), call)
+    came: dict[BarRequest, Filled] = {}
     for window, found in zip(windows, result.value or (), strict=False):
         if isinstance(found, BarSet):
-            take(group.source, window, Result(found, None, result.attempts), tools.sessions(window), tools)
+            kept = take(group.source, window, Result(found, None, result.attempts), tools.sessions(window), tools)
+            if isinstance(kept, Kept):
+                came[window] = Filled.by(kept)
         elif isinstance(found, Failure) and found.kind is FailureKind.UNKNOWN_SYMBOL:
             tools.gate.remember_unknown(group.source.spec.name, window.symbol.ticker, found)
         elif isinstance(found, Failure) and found.kind is FailureKind.NO_DATA:
             take(group.source, window, Result(None, found, result.attempts), tools.sessions(window), tools)
-    return sum(a.sent for a in result.attempts)
+    return sum(a.sent for a in result.attempts), came

@@ -139,7 +139,7 @@ def test_a_refresh_asks_for_all_of_it_and_logs_what_changed(desk: Desk) -> None:
     assert line.requests == 1
     assert set(desk.closes().values()) == {101.0}
     assert desk.table("SELECT count(*), min(close) FROM revisions") == [(8, 100.0)]
-    assert line.notes == ("8 final bars came back different (table revisions)",)
+    assert line.notes == ("8 bars that were final came back different (table revisions)",)
     assert desk.fetch(ask()).notes == ()
 
 

@@ -127,8 +127,9 @@ def test_a_refresh_asks_for_all_of_them_together_once(desk: Desk) -> None:
     many(desk, *of("AAPL", "MSFT"))
     desk.asked()
     truth.close = 2000.0
-    many(desk, *of("AAPL", "MSFT"), refresh=True)
+    lines = many(desk, *of("AAPL", "MSFT"), refresh=True)
     assert desk.asked() == ["batch/AAPL+MSFT/01-02/01-12"]
+    assert {line.notes[1:] for line in lines} == {("8 bars that were final came back different (table revisions)",)}
     assert set(desk.closes(ask("raw")).values()) == {2000.0}
 
 
