@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdagent.cli.data import Adjust, AsCsv, AsJson, End, Force, Format, IntervalWord, Output, Period, Start, Symbols, check_place, write
+from mdagent.cli.data import Adjust, AsCsv, AsJson, End, Force, Format, IntervalWord, Output, Period, Start, Symbols, choose_way, write
 from mdagent.cli.exits import ExitCode
 from mdagent.cli.page import Page
-from mdagent.cli.render import choose_format, shown
+from mdagent.cli.render import shown
 from mdagent.cli.words import read_requests, read_symbols
 from mdagent.errors import UsageError
 from mdagent.work.compare import FIELDS, How
@@ -55,8 +55,7 @@ def compare(
       mdagent --sandbox compare AAPL --adjust all        synthetic
     """
     terminal: Terminal = ctx.obj
-    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
-    check_place(chosen, output, terminal, force=force)
+    chosen = choose_way(terminal, form, as_json=as_json_, as_csv=as_csv, output=output, force=force)
     if field not in FIELDS:
         msg = f"{field[:20]!a} is not a field of a bar"
         raise UsageError(msg, f"use one of {', '.join(FIELDS)}")

@@ -77,8 +77,7 @@ def fetch(  # the options of a command are its parameters
       mdagent --sandbox fetch AAPL --explain             synthetic; and why
     """
     terminal: Terminal = ctx.obj
-    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
-    check_place(chosen, output, terminal, force=force)
+    chosen = choose_way(terminal, form, as_json=as_json_, as_csv=as_csv, output=output, force=force)
     if report is not None:
         refuse_place(terminal.cwd / report, force=True)
     requests = read_requests(read_symbols(symbols, terminal.cwd), interval, (start, end, period), adjust, terminal)
@@ -116,15 +115,20 @@ def _floor(terminal: Terminal) -> float:
     return next((low for name, low in LETTERS if name == told), 0.0)
 
 
-def check_place(form: str, output: Path | None, terminal: Terminal, *, force: bool) -> None:
-    """Refuse a place that cannot be written before anything is spent. Raises UsageError."""
-    if form == "parquet" and output is None:
+def choose_way(
+    terminal: Terminal, form: str | None, *, as_json: bool, as_csv: bool, output: Path | None = None, force: bool = False
+) -> str:
+    """The format that the options ask for. One that is wrong, or a place that cannot be written, is refused before anything is spent.
+    Raises UsageError."""
+    chosen = choose_format(form, as_json=as_json, as_csv=as_csv, output=output, tty=terminal.out.isatty())
+    if chosen == "parquet" and output is None:
         from mdagent.errors import UsageError
 
         msg = "parquet is not text"
         raise UsageError(msg, "write it to a file with -o FILE.parquet")
     if output is not None:
         refuse_place(terminal.cwd / output, force=force)
+    return chosen
 
 
 def write(columns: Sequence[str], rows: list[tuple[Any, ...]], terminal: Terminal, *, form: str, output: Path | None, force: bool) -> None:
@@ -167,8 +171,7 @@ def export(
       mdagent export -o everything.parquet               all daily bars stored
     """
     terminal: Terminal = ctx.obj
-    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
-    check_place(chosen, output, terminal, force=force)
+    chosen = choose_way(terminal, form, as_json=as_json_, as_csv=as_csv, output=output, force=force)
     with terminal.agent() as agent:
         _need_store(agent.store.path)
         with agent.store.reading("export") as reader:
@@ -234,8 +237,7 @@ def query(
     from mdagent.errors import UsageError
 
     terminal: Terminal = ctx.obj
-    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
-    check_place(chosen, output, terminal, force=force)
+    chosen = choose_way(terminal, form, as_json=as_json_, as_csv=as_csv, output=output, force=force)
     with terminal.agent() as agent:
         _need_store(agent.store.path)
         with agent.store.reading("query") as reader:

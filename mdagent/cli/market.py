@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdagent.cli.data import AsCsv, AsJson, End, Force, Format, Output, SourceWord, Symbols, check_place, write
+from mdagent.cli.data import AsCsv, AsJson, End, Force, Format, Output, SourceWord, Symbols, choose_way, write
 from mdagent.cli.exits import ExitCode, of_failure
 from mdagent.cli.page import Page
-from mdagent.cli.render import choose_format
 from mdagent.cli.words import read_symbols, read_window
 from mdagent.errors import UsageError
 from mdagent.guard.outcome import Failure
@@ -49,8 +48,7 @@ def quote(
       mdagent --sandbox quote AAPL --json                synthetic
     """
     terminal: Terminal = ctx.obj
-    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
-    check_place(chosen, output, terminal, force=force)
+    chosen = choose_way(terminal, form, as_json=as_json_, as_csv=as_csv, output=output, force=force)
     wanted = read_symbols(symbols, terminal.cwd)
     with terminal.agent() as agent:
         answers = agent.quote(wanted, source=source)
@@ -78,8 +76,7 @@ def search(
       mdagent search iberdrola
     """
     terminal: Terminal = ctx.obj
-    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
-    check_place(chosen, output, terminal, force=force)
+    chosen = choose_way(terminal, form, as_json=as_json_, as_csv=as_csv, output=output, force=force)
     text = " ".join(words).strip()[:100]
     if not text:
         msg = "there is nothing to search for"
@@ -119,8 +116,7 @@ def actions(
       mdagent actions AAPL MSFT --csv
     """
     terminal: Terminal = ctx.obj
-    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
-    check_place(chosen, output, terminal, force=force)
+    chosen = choose_way(terminal, form, as_json=as_json_, as_csv=as_csv, output=output, force=force)
     wanted = read_symbols(symbols, terminal.cwd)
     from mdagent.market import Interval
 
@@ -159,8 +155,7 @@ def market(
       mdagent market --source yahoo --json
     """
     terminal: Terminal = ctx.obj
-    chosen = choose_format(form, as_json=as_json_, as_csv=as_csv, output=output, tty=terminal.out.isatty())
-    check_place(chosen, output, terminal, force=force)
+    chosen = choose_way(terminal, form, as_json=as_json_, as_csv=as_csv, output=output, force=force)
     with terminal.agent() as agent:
         answer = agent.market(source=source)
     if isinstance(answer, Failure):

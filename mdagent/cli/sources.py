@@ -179,11 +179,10 @@ def probe(
       mdagent sources probe
       mdagent sources probe polygon --json
     """
-    from mdagent.cli.data import check_place
-    from mdagent.cli.render import choose_format
+    from mdagent.cli.data import choose_way
 
     terminal: Terminal = ctx.obj  # a wrong word is told before anything is spent
-    check_place(choose_format(form, as_json=as_json, as_csv=as_csv, output=None, tty=False), None, terminal, force=False)
+    choose_way(terminal, form, as_json=as_json, as_csv=as_csv)
     with terminal.agent() as agent:
         found = agent.probe(names or ())
     _show(PROBE, [tuple(getattr(f, name) for name in PROBE) for f in found], terminal, form, as_json=as_json, as_csv=as_csv)

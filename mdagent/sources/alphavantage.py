@@ -24,12 +24,11 @@ from itertools import compress, pairwise
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from mdagent.errors import UsageError
 from mdagent.guard.outcome import HTTP_OK, ConversationFailed, Failure, FailureKind, kind_of_status
 from mdagent.market import Adjustment, CorporateAction, Interval, Listing, MarketStatus, Quote, Symbol
 from mdagent.sources.base import Adapter, Auth, Depth, Milestone, Plan, Quota, SourceSpec
 from mdagent.sources.reading.body import CONFLICT, failed, read_json
-from mdagent.sources.reading.fields import text
+from mdagent.sources.reading.fields import symbol_in, text
 from mdagent.sources.reading.tables import cells, objects
 from mdagent.sources.reading.windows import period_of
 from mdagent.untrusted import one_line
@@ -608,9 +607,8 @@ def _price(row: dict[str, Any], name: str, symbol: Symbol) -> float:
 
 def _listing(hit: dict[str, Any]) -> Listing | None:
     """A hit of a search, None where its spelling is no symbol."""
-    try:
-        symbol = Symbol.parse(text(hit, "symbol"))
-    except UsageError:  # a spelling that could never be asked for
+    symbol = symbol_in(hit, "symbol")
+    if symbol is None:
         return None
     return Listing(symbol, text(hit, "name"), text(hit, "region"), text(hit, "type"), SPEC.name)
 

@@ -20,13 +20,13 @@ from datetime import UTC, date, datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from mdagent.errors import UsageError
-from mdagent.guard.outcome import HTTP_OK, ConversationFailed, Failure, FailureKind, kind_of_status
+from mdagent.guard.outcome import HTTP_OK, ConversationFailed, Failure, FailureKind
 from mdagent.market import COLUMNS, Adjustment, BarSet, CorporateAction, Interval, Listing, MarketStatus, Quote, Symbol
 from mdagent.sessions import build, calendar_of, stretches
 from mdagent.sources.base import Adapter, Auth, Depth, Milestone, Plan, Quota, SourceSpec
-from mdagent.sources.reading.body import failed, read_json
-from mdagent.sources.reading.fields import number, text
+from mdagent.sources.reading.actions import dividend, split
+from mdagent.sources.reading.body import failed, failure_in_words, read_json
+from mdagent.sources.reading.fields import number, symbol_in, text
 from mdagent.sources.reading.tables import objects
 from mdagent.sources.reading.windows import first_period, last_instant, period_of
 from mdagent.untrusted import one_line
@@ -182,12 +182,7 @@ class Source(Adapter):
                 return None
             if told[1] == b"s":
                 return Failure(FailureKind.NO_DATA, "Finnhub has no data of this symbol in this range, or does not know it", status)
-        words = (told[2] if told else head).decode("utf-8", "replace")
-        page = words.lstrip()[:1] == "<"
-        kind = kind_of_status(status, words) or FailureKind.BAD_REQUEST
-        if not page and kind is not FailureKind.SERVER_ERROR:
-            kind = next((k for pattern, k in _WORDS if re.search(pattern, words, re.IGNORECASE)), kind)
-        return Failure(kind, one_line(f"HTTP {status}: {'an HTML page' if page else words.strip() or 'an empty answer'}"), status)
+        return failure_in_words(status, (told[2] if told else head).decode("utf-8", "replace"), _WORDS)
 
     def _candles(self, request: BarRequest) -> httpx.Request:
         start, end = int(first_period(request).timestamp()), ceil(last_instant(request).timestamp()) + _REST.get(request.interval, 0)
@@ -359,30 +354,20 @@ def _moment(body: dict[str, Any]) -> datetime | None:
 
 
 def _listing(hit: dict[str, Any]) -> Listing | None:
-    try:
-        symbol = Symbol.parse(text(hit, "symbol"))
-    except UsageError:  # a spelling that could never be asked for
+    symbol = symbol_in(hit, "symbol")
+    if symbol is None:
         return None
     return Listing(symbol, text(hit, "description"), "", text(hit, "type"), SPEC.name)
 
 
 def _split(entry: dict[str, Any], symbol: Symbol) -> CorporateAction:
     """`toFactor` new shares for `fromFactor` old ones."""
-    new, old = number(entry, "toFactor"), number(entry, "fromFactor")
-    ratio = new / old if new and old else 0.0
-    if not 0 < ratio < float("inf"):
-        msg = "a split of the answer has no ratio"
-        raise failed(FailureKind.SCHEMA, msg)
-    return CorporateAction("split", _day(entry, symbol), ratio)
+    return split(_day(entry, symbol), number(entry, "toFactor"), number(entry, "fromFactor"))
 
 
 def _dividend(entry: dict[str, Any], symbol: Symbol) -> CorporateAction:
     """`amount` is a share's as it was paid; `adjustedAmount` (a share's of today) is not used."""
-    amount = number(entry, "amount")
-    if amount is None:
-        msg = "a dividend of the answer has no amount"
-        raise failed(FailureKind.SCHEMA, msg)
-    return CorporateAction("dividend", _day(entry, symbol), amount, adjusted=False, currency=text(entry, "currency")[:8] or None)
+    return dividend(_day(entry, symbol), number(entry, "amount"), text(entry, "currency")[:8])
 
 
 def _day(entry: dict[str, Any], symbol: Symbol) -> date:

@@ -18,12 +18,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as percent
 
-from mdagent.errors import UsageError
 from mdagent.guard.outcome import HTTP_FORBIDDEN, HTTP_OK, ConversationFailed, Failure, FailureKind, kind_of_status
 from mdagent.market import COLUMNS, Adjustment, BarRequest, BarSet, CorporateAction, Interval, Listing, Quote, Symbol
 from mdagent.sources.base import Adapter, Auth, Depth, Milestone, Plan, Quota, SourceSpec
-from mdagent.sources.reading.body import failed, read_json
-from mdagent.sources.reading.fields import number, text
+from mdagent.sources.reading.actions import dividend, split
+from mdagent.sources.reading.body import failed, plain_words, read_json
+from mdagent.sources.reading.fields import number, symbol_in, text
 from mdagent.sources.reading.tables import cells, has, objects
 from mdagent.sources.reading.windows import period_of, windows
 from mdagent.untrusted import one_line
@@ -163,11 +163,9 @@ class Source(Adapter):
         if status == HTTP_OK:
             return None
         head = reply.content[:2000].decode("utf-8", "replace")
-        page = head.lstrip()[:1] == "<"
-        kind = kind_of_status(status, head)
-        if head.strip() and not page and not (status == HTTP_FORBIDDEN and _PLAN.search(head)):
+        kind, words = kind_of_status(status, head), plain_words(head)
+        if head.strip() == words and not (status == HTTP_FORBIDDEN and _PLAN.search(head)):
             kind = _KINDS.get(status, kind)  # without a word it is not IEX Cloud that speaks
-        words = "an HTML page" if page else head.strip() or "an empty answer"
         return Failure(kind or FailureKind.UNEXPECTED_STATUS, one_line(f"HTTP {status}: {words}"), status)
 
     def _hundred(self, requests: Sequence[BarRequest]) -> Conversation[list[BarSet | Failure]]:
@@ -342,29 +340,19 @@ def _possible(stamps: np.ndarray) -> np.ndarray:
 
 
 def _listing(hit: dict[str, Any]) -> Listing | None:
-    try:
-        symbol = Symbol.parse(text(hit, "symbol"))
-    except UsageError:  # a spelling that could never be asked for
+    symbol = symbol_in(hit, "symbol")
+    if symbol is None:
         return None
     return Listing(symbol, text(hit, "securityName"), text(hit, "exchange"), text(hit, "securityType"), SPEC.name)
 
 
 def _split(entry: dict[str, Any], symbol: Symbol) -> CorporateAction:
     """`toFactor` new shares for `fromFactor` old ones; `ratio` is the inverse, and rounded."""
-    new, old = number(entry, "toFactor"), number(entry, "fromFactor")
-    ratio = new / old if new and old else 0.0
-    if not 0 < ratio < float("inf"):
-        msg = "a split of the answer has no ratio"
-        raise failed(FailureKind.SCHEMA, msg)
-    return CorporateAction("split", _ex_date(entry, symbol), ratio)
+    return split(_ex_date(entry, symbol), number(entry, "toFactor"), number(entry, "fromFactor"))
 
 
 def _dividend(entry: dict[str, Any], symbol: Symbol) -> CorporateAction:
-    amount = number(entry, "amount")
-    if amount is None:
-        msg = "a dividend of the answer has no amount"
-        raise failed(FailureKind.SCHEMA, msg)
-    return CorporateAction("dividend", _ex_date(entry, symbol), amount, adjusted=False, currency=text(entry, "currency")[:8] or None)
+    return dividend(_ex_date(entry, symbol), number(entry, "amount"), text(entry, "currency")[:8])
 
 
 def _ex_date(entry: dict[str, Any], symbol: Symbol) -> date:

@@ -13,7 +13,6 @@ equal entries of splits or dividends on one day are one: it lists some twice. No
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -26,6 +25,7 @@ from mdagent.errors import UsageError
 from mdagent.guard.outcome import HTTP_OK, ConversationFailed, Failure, FailureKind, kind_of_status
 from mdagent.market import Adjustment, BarSet, CorporateAction, Interval, Listing, MarketStatus, Quote, Symbol
 from mdagent.sources.base import Adapter, Auth, Depth, Milestone, Plan, Quota, SourceSpec
+from mdagent.sources.reading.actions import dividend, split
 from mdagent.sources.reading.body import failed, read_json
 from mdagent.sources.reading.fields import number, text
 from mdagent.sources.reading.tables import cells, has, objects
@@ -648,17 +648,8 @@ def _canonical(hit: dict[str, Any], ticker: str) -> str:
 
 def _splits_in(reply: httpx.Response, ticker: str) -> tuple[list[CorporateAction], str]:
     """The splits of a page, of the new list or the old one, and the address of the next page."""
-    made = []
     entries, following = _entries(reply, ticker, "splits")
-    for entry in entries:
-        new, old = number(entry, "split_to"), number(entry, "split_from")
-        ratio = new / old if new and old and new > 0 and old > 0 else math.inf
-        day = _day(entry, "execution_date")
-        if day is None or not 0 < ratio < math.inf:
-            msg = "a split of the answer has no date or no ratio"
-            raise failed(FailureKind.SCHEMA, msg)
-        made.append(CorporateAction("split", day, ratio))
-    return made, following
+    return [split(_day(e, "execution_date"), number(e, "split_to"), number(e, "split_from")) for e in entries], following
 
 
 def _dividends_in(reply: httpx.Response, ticker: str) -> tuple[list[CorporateAction], str]:
@@ -666,12 +657,9 @@ def _dividends_in(reply: httpx.Response, ticker: str) -> tuple[list[CorporateAct
     made = []
     entries, following = _entries(reply, ticker, "dividends")
     for entry in entries:
-        amount, day = number(entry, "cash_amount"), _day(entry, "ex_dividend_date")
-        if day is None or amount is None or amount < 0:
-            msg = "a dividend of the answer has no date or no amount"
-            raise failed(FailureKind.SCHEMA, msg)
-        if amount:
-            made.append(CorporateAction("dividend", day, amount, currency=text(entry, "currency") or None))
+        paid = dividend(_day(entry, "ex_dividend_date"), number(entry, "cash_amount"), text(entry, "currency"))
+        if paid.value:
+            made.append(paid)
     return made, following
 
 

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote as percent
 
 from mdagent.errors import UsageError
-from mdagent.guard.outcome import HTTP_OK, ConversationFailed, Failure, FailureKind, kind_of_status
+from mdagent.guard.outcome import HTTP_OK, ConversationFailed, Failure, FailureKind
 from mdagent.market import COLUMNS, Adjustment, BarSet, CorporateAction, Interval, Listing, Quote, Symbol
 from mdagent.sources.base import Adapter, Auth, Depth, Plan, Quota, SourceSpec
-from mdagent.sources.reading.body import failed, read_json
+from mdagent.sources.reading.body import failed, failure_in_words, read_json
 from mdagent.sources.reading.fields import number, text
 from mdagent.sources.reading.tables import cells, has, objects
 from mdagent.sources.reading.windows import first_period, last_instant, period_of
@@ -139,11 +139,7 @@ class Source(Adapter):
         head, status = reply.content[:2000].decode("utf-8", "replace"), reply.status_code
         if status == HTTP_OK and not _ERROR.match(head):
             return None
-        page = head.lstrip()[:1] == "<"
-        kind = kind_of_status(status, head) or FailureKind.BAD_REQUEST
-        if not page and kind is not FailureKind.SERVER_ERROR:
-            kind = next((k for pattern, k in _WORDS if re.search(pattern, head, re.IGNORECASE)), kind)
-        return Failure(kind, one_line(f"HTTP {status}: {'an HTML page' if page else head.strip() or 'an empty answer'}"), status)
+        return failure_in_words(status, head, _WORDS)
 
     def _days(self, request: BarRequest) -> httpx.Request:
         last = last_instant(request) - _DAY

@@ -41,7 +41,8 @@ from mdagent.market import (
     parse_instant,
 )
 from mdagent.sources.base import Adapter, Auth, Depth, Plan, Quota, SourceSpec
-from mdagent.sources.reading.body import failed, read_json
+from mdagent.sources.reading.actions import dividend
+from mdagent.sources.reading.body import failed, plain_words, read_json
 from mdagent.sources.reading.fields import number, text
 from mdagent.sources.reading.tables import cells, has, objects
 from mdagent.sources.reading.windows import first_period, period_of, windows
@@ -258,8 +259,7 @@ class Source(Adapter):
         kind = kind_of_status(reply.status_code, head)
         if kind is None:
             return None
-        words = "an HTML page" if head.lstrip()[:1] == "<" else head.strip() or "an empty answer"
-        return Failure(kind, one_line(f"HTTP {reply.status_code}: {words}"), reply.status_code)
+        return Failure(kind, one_line(f"HTTP {reply.status_code}: {plain_words(head)}"), reply.status_code)
 
     def _series(self, request: BarRequest, names: list[str]) -> httpx.Request:
         _, mic = _spell(request.symbol)
@@ -575,8 +575,5 @@ def _over(above: float | None, below: float | None) -> float | None:
 
 
 def _dividend(entry: dict[str, Any], currency: str | None) -> CorporateAction:
-    when, amount = _day(text(entry, "ex_date")), _price(entry, "amount")
-    if when is None or amount is None:
-        msg = "a dividend of the answer has no date or no amount"
-        raise failed(FailureKind.SCHEMA, msg)
-    return CorporateAction("dividend", when.date(), amount, currency=currency)
+    when = _day(text(entry, "ex_date"))
+    return dividend(when.date() if when else None, _price(entry, "amount"), currency)

@@ -14,7 +14,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote as percent
 
-from mdagent.errors import UsageError
 from mdagent.guard.outcome import HTTP_OK, ConversationFailed, Failure, FailureKind, kind_of_status
 from mdagent.market import (
     COLUMNS,
@@ -31,8 +30,8 @@ from mdagent.market import (
     parse_instant,
 )
 from mdagent.sources.base import Adapter, Depth, Plan, Quota, SourceSpec
-from mdagent.sources.reading.body import failed, read_json
-from mdagent.sources.reading.fields import number, text
+from mdagent.sources.reading.body import failed, plain_words, read_json
+from mdagent.sources.reading.fields import number, symbol_in, text
 from mdagent.sources.reading.windows import first_period, last_instant, period_of
 from mdagent.untrusted import one_line
 
@@ -171,7 +170,7 @@ class Source(Adapter):
         kind = kind_of_status(reply.status_code, head)
         words = _told_error(reply)
         if words is None and reply.status_code != HTTP_OK:
-            words = _page(head)
+            words = plain_words(head)
         told = next((k for pattern, k in _CODES if words and re.search(pattern, words)), None)
         if reply.status_code == HTTP_OK and words is None:
             return None  # "error" stands somewhere else in the body
@@ -214,11 +213,6 @@ def _told_error(reply: httpx.Response) -> str | None:
         if isinstance(error, str) and error:
             return error
     return None
-
-
-def _page(head: str) -> str:
-    """What to say of a body that is no JSON: plain words as they are, never a page of HTML."""
-    return "an HTML page" if head.lstrip()[:1] == "<" else head.strip() or "an empty answer"
 
 
 def _spell(symbol: Symbol) -> str:
@@ -451,9 +445,8 @@ def _status_of(meta: dict[str, Any]) -> MarketStatus:
 
 
 def _listing(hit: dict[str, Any]) -> Listing | None:
-    try:
-        symbol = Symbol.parse(text(hit, "symbol"))
-    except UsageError:  # a spelling that could never be asked for
+    symbol = symbol_in(hit, "symbol")
+    if symbol is None:
         return None
     name = text(hit, "longname") or text(hit, "shortname")
     return Listing(symbol, name, text(hit, "exchDisp") or text(hit, "exchange"), text(hit, "quoteType"), SPEC.name)

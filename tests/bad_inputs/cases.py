@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from mdagent.cli.exits import ExitCode
 from mdagent.guard.outcome import Blame
 from tests.bad_inputs import chart as c
-from tests.bad_inputs.chart import Raw, ten
+from tests.bad_inputs.chart import ten
 from tests.bad_inputs.stage import NOW, said
+from tests.sources.canonical import DAYS, Raw
 from tests.wire.nasty import Pause, Reset, answer, chunked, head
 
 if TYPE_CHECKING:
@@ -189,8 +190,8 @@ VALUES = (
 
 TIME = (
     good("PT01", "rows out of order", said(ten(c.order(9, 8, 3, 1, 0, 2, 7, 6, 5, 4)))),
-    good("PT02", "a bar twice", said(ten(c.more(c.opening(c.DAYS[3]), like=3)))),
-    spoilt("PT03", "a stamp twice with different closes", ten(c.more(c.opening(c.DAYS[3]), like=3, higher=1.0)), quarantined=2),
+    good("PT02", "a bar twice", said(ten(c.more(c.opening(DAYS[3]), like=3)))),
+    spoilt("PT03", "a stamp twice with different closes", ten(c.more(c.opening(DAYS[3]), like=3, higher=1.0)), quarantined=2),
     schema("PT04", "milliseconds for seconds", ten(c.stamps(lambda _, t: t * 1000))),
     schema("PT05", "milliseconds among seconds", ten(c.stamps(lambda row, t: t * 1000 if row % 2 else t))),
     spoilt("PT06", "the stamp 0", ten(c.stamp(0, 0))),
@@ -199,10 +200,10 @@ TIME = (
     spoilt("PT09", "the stamp 1e20", ten(c.stamp(9, Raw("1e20")))),
     spoilt("PT10", "a bar two days ahead", ten(c.more(int(NOW.timestamp()) + 2 * 86400)), stored=10),
     spoilt("PT11", "a bar on a Saturday", ten(c.more(c.opening(date(2024, 1, 6)))), stored=10),
-    schema("PT12/yahoo", "dates as words, which Yahoo never sends", ten(c.stamps(lambda row, _: c.DAYS[row].isoformat()))),
-    schema("PT13", "dates as 03/04/2024", ten(c.stamps(lambda row, _: f"{c.DAYS[row]:%d/%m/%Y}"))),
+    schema("PT12/yahoo", "dates as words, which Yahoo never sends", ten(c.stamps(lambda row, _: DAYS[row].isoformat()))),
+    schema("PT13", "dates as 03/04/2024", ten(c.stamps(lambda row, _: f"{DAYS[row]:%d/%m/%Y}"))),
     good("PT14", "twenty sessions more than asked for", said(ten(*(c.more(c.opening(d)) for d in LATER)))),
-    mismatch("PT15", "hours for days", ten(c.stamps(lambda row, _: c.opening(c.DAYS[0]) + 3600 * row))),
+    mismatch("PT15", "hours for days", ten(c.stamps(lambda row, _: c.opening(DAYS[0]) + 3600 * row))),
     good(
         "PT16", "the last bar's session is still open",
         said(ten(c.more(c.opening(date(2024, 1, 17))), c.meta(regularMarketTime=int(NOW.timestamp()) + 15 * 3600))),

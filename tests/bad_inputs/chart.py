@@ -8,21 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
+from tests.sources.canonical import DAYS, VALUES, Raw
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-DAYS = tuple(date(2024, 1, day) for day in (2, 3, 4, 5, 8, 9, 10, 11, 12, 16))  # the 15th was a holiday
-_OPENS = (187.0, 184.25, 182.5, 182.0, 182.25, 184.0, 184.5, 186.5, 186.0, 182.25)
-_HIGHS = (188.5, 185.75, 183.25, 182.75, 185.5, 185.25, 186.5, 187.0, 186.75, 184.25)
-_LOWS = (183.75, 183.5, 180.75, 180.25, 181.5, 182.75, 183.75, 183.5, 185.25, 181.0)
-_CLOSES = (185.75, 184.25, 182.0, 181.25, 185.5, 185.25, 186.25, 185.5, 186.0, 183.75)
-_VOLUMES = (82_488_700, 58_414_500, 71_983_600, 62_303_300, 59_144_500, 42_841_800, 46_792_900, 49_128_400, 40_444_700, 65_603_000)
-
-
-class Raw(str):
-    """JSON text to stand in the body as it is: NaN, 1e400, a key given twice."""
-
-    __slots__ = ()
 
 
 def opening(day: date) -> int:
@@ -55,15 +44,7 @@ class Chart:
 
     meta: dict[str, Any] = field(default_factory=_meta)
     stamps: list[Any] = field(default_factory=lambda: [opening(day) for day in DAYS])
-    columns: dict[str, list[Any]] = field(
-        default_factory=lambda: {
-            "open": list(_OPENS),
-            "high": list(_HIGHS),
-            "low": list(_LOWS),
-            "close": list(_CLOSES),
-            "volume": list(_VOLUMES),
-        }
-    )
+    columns: dict[str, list[Any]] = field(default_factory=lambda: {name: list(values) for name, values in VALUES.items()})
     adjusted: bool = True
 
     def body(self) -> bytes:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.bad_inputs.cases import ANSWERS, TEN, Case
-from tests.bad_inputs.chart import DAYS, cell, more, opening, ten
+from tests.bad_inputs.chart import cell, more, opening, ten
 from tests.bad_inputs.stage import FETCH, LeapingClock, Stage, Turns, said
+from tests.sources.canonical import DAYS
 from tests.wire.nasty import NastyServer
 
 if TYPE_CHECKING:

@@ -22,15 +22,17 @@ DAYS = tuple(date(2024, 1, day) for day in (2, 3, 4, 5, 8, 9, 10, 11, 12, 16))
 LATER = tuple(d for n in range(1, 40) if (d := date(2024, 1, 16) + timedelta(days=n)).weekday() < 5 and d != date(2024, 2, 19))[:20]
 NOW = datetime(2024, 1, 17, tzinfo=UTC)
 PRICES = COLUMNS[:4]
-_OPENS = (187.0, 184.25, 182.5, 182.0, 182.25, 184.0, 184.5, 186.5, 186.0, 182.25)
-_HIGHS = (188.5, 185.75, 183.25, 182.75, 185.5, 185.25, 186.5, 187.0, 186.75, 184.25)
-_LOWS = (183.75, 183.5, 180.75, 180.25, 181.5, 182.75, 183.75, 183.5, 185.25, 181.0)
-_CLOSES = (185.75, 184.25, 182.0, 181.25, 185.5, 185.25, 186.25, 185.5, 186.0, 183.75)
-_VOLUMES = (82_488_700, 58_414_500, 71_983_600, 62_303_300, 59_144_500, 42_841_800, 46_792_900, 49_128_400, 40_444_700, 65_603_000)
+VALUES: dict[str, tuple[float, ...]] = {
+    "open": (187.0, 184.25, 182.5, 182.0, 182.25, 184.0, 184.5, 186.5, 186.0, 182.25),
+    "high": (188.5, 185.75, 183.25, 182.75, 185.5, 185.25, 186.5, 187.0, 186.75, 184.25),
+    "low": (183.75, 183.5, 180.75, 180.25, 181.5, 182.75, 183.75, 183.5, 185.25, 181.0),
+    "close": (185.75, 184.25, 182.0, 181.25, 185.5, 185.25, 186.25, 185.5, 186.0, 183.75),
+    "volume": (82_488_700, 58_414_500, 71_983_600, 62_303_300, 59_144_500, 42_841_800, 46_792_900, 49_128_400, 40_444_700, 65_603_000),
+}
 
 
 class Raw(str):
-    """JSON text that stands in the body as it is."""
+    """JSON text that stands in the body as it is: NaN, 1e400, a key given twice."""
 
     __slots__ = ()
 
@@ -67,9 +69,7 @@ class Ten:
     the answer says besides; a fact of None is left out."""
 
     rows: list[dict[str, Any]] = field(
-        default_factory=lambda: [
-            dict(zip(("stamp", *COLUMNS), row, strict=True)) for row in zip(DAYS, _OPENS, _HIGHS, _LOWS, _CLOSES, _VOLUMES, strict=True)
-        ]
+        default_factory=lambda: [dict(zip(("stamp", *COLUMNS), row, strict=True)) for row in zip(DAYS, *VALUES.values(), strict=True)]
     )
     about: dict[str, Any] = field(default_factory=lambda: {"symbol": "AAPL", "currency": "USD", "name": "Apple Inc."})
     adjusted: bool = True

@@ -7,11 +7,15 @@ a good answer costs what `json.loads` costs, and only one whose count is off is 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
-from mdagent.guard.outcome import ConversationFailed, Failure, FailureKind
+from mdagent.guard.outcome import ConversationFailed, Failure, FailureKind, kind_of_status
+from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import httpx
 
 
@@ -28,6 +32,20 @@ CONFLICT = Conflict()
 def failed(kind: FailureKind, detail: str, status: int | None = None) -> ConversationFailed:
     """The exception that ends a conversation."""
     return ConversationFailed(Failure(kind, detail, status))
+
+
+def plain_words(head: str) -> str:
+    """What to say of a body that is no JSON: plain words as they are, never a page of HTML."""
+    return "an HTML page" if head.lstrip()[:1] == "<" else head.strip() or "an empty answer"
+
+
+def failure_in_words(status: int, words: str, kinds: Sequence[tuple[str, FailureKind]]) -> Failure:
+    """The failure of an answer that says in words what is wrong: by the first of the patterns (case aside) that is in them, else by
+    the status. A page of HTML and a status from 500 on are not the provider's own words."""
+    kind = kind_of_status(status, words) or FailureKind.BAD_REQUEST
+    if words.lstrip()[:1] != "<" and kind is not FailureKind.SERVER_ERROR:
+        kind = next((k for pattern, k in kinds if re.search(pattern, words, re.IGNORECASE)), kind)
+    return Failure(kind, one_line(f"HTTP {status}: {plain_words(words)}"), status)
 
 
 def read_json(reply: httpx.Response) -> Any:  # noqa: ANN401  JSON is whatever it is

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mdagent.errors import UsageError
+from mdagent.market import Symbol
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -24,3 +27,11 @@ def text(fields: Mapping[str, Any], name: str) -> str:
     cannot) become `?`."""
     value = fields.get(name)
     return value[:_LONGEST].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def symbol_in(fields: Mapping[str, Any], name: str) -> Symbol | None:
+    """A symbol; None for a spelling that could never be asked for."""
+    try:
+        return Symbol.parse(text(fields, name))
+    except UsageError:
+        return None

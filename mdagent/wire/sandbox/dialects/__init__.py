@@ -42,6 +42,15 @@ class Reply:
     cost: int | None = None
 
 
+class Refused(Exception):
+    """A request that is answered with an error: a status and its words. A dialect that says more has an exception of its own."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+        self.words = words
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """`limit` per `per`: seconds of a rolling window, or a calendar `minute`, `day` or `month` in `zone`. `of`: counted are credits, or

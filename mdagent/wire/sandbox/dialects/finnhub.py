@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdagent.wire.sandbox import series
-from mdagent.wire.sandbox.dialects import Allowance, Dialect, Reply, as_json
+from mdagent.wire.sandbox.dialects import Allowance, Dialect, Refused, Reply, as_json
 from mdagent.wire.sandbox.tickers import familiar, listing
 
 if TYPE_CHECKING:
@@ -24,15 +24,6 @@ _TYPES = {"EQUITY": "Common Stock", "ETF": "ETP", "INDEX": ""}  # what has candl
 _EXTENDED = {"EQUITY", "ETF"}
 _PER_MINUTE = {"free": 60, "basic": 150, "standard": 300, "professional": 900}
 _PREMIUM = ("/stock/candle", "/stock/split", "/stock/dividend")
-
-
-class _Refused(Exception):
-    """A request that is answered with an error."""
-
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
-        self.status = status
-        self.words = words
 
 
 def key_in(ask: Ask) -> str:
@@ -65,7 +56,7 @@ def answer(ask: Ask) -> Reply:
         return as_json({"error": "You don't have access to this resource."}, 403, headers=told)
     try:
         return as_json(_ANSWERS[path](ask), headers=told)
-    except _Refused as refused:
+    except Refused as refused:
         return as_json({"error": refused.words}, refused.status, headers=told)
 
 
@@ -82,11 +73,11 @@ def _known(ask: Ask) -> Ticker | None:
 def _candle(ask: Ask) -> dict[str, Any]:
     resolution = ask.query.get("resolution", "")
     if resolution not in (*_MINUTES, "D", "W", "M"):
-        raise _Refused(422, "Wrong resolution")
+        raise Refused(422, "Wrong resolution")
     try:
         start, end = int(ask.query["from"]), int(ask.query["to"])
     except (KeyError, ValueError):
-        raise _Refused(422, "Timestamp should be in seconds") from None
+        raise Refused(422, "Timestamp should be in seconds") from None
     ticker = _known(ask)
     if ticker is None or start > end:
         return {"s": "no_data"}
@@ -176,7 +167,7 @@ def _actions(ask: Ask, kind: str) -> list[tuple[series.Action, date]]:
     try:
         start, end = (date.fromisoformat(ask.query.get(edge, "")) for edge in ("from", "to"))
     except ValueError:
-        raise _Refused(422, "Wrong date format") from None
+        raise Refused(422, "Wrong date format") from None
     ticker = _known(ask)
     told = series.actions(series.at(ticker, ask.now)) if ticker else []
     dated = [(action, action.day.astype("datetime64[D]").item()) for action in reversed(told) if action.kind == kind]
@@ -208,7 +199,7 @@ def _dividends(ask: Ask) -> list[dict[str, Any]]:
 
 def _status(ask: Ask) -> dict[str, Any]:
     if ask.query.get("exchange") != "US":
-        raise _Refused(422, "Wrong exchange")
+        raise Refused(422, "Wrong exchange")
     clock = listing("AAPL")
     assert clock is not None  # noqa: S101  it is in the table
     hours = series.at(clock, ask.now).truth.hours

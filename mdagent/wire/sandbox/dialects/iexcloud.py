@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from mdagent.wire.sandbox import series
-from mdagent.wire.sandbox.dialects import Allowance, Dialect, Reply, as_json
+from mdagent.wire.sandbox.dialects import Allowance, Dialect, Refused, Reply, as_json
 from mdagent.wire.sandbox.tickers import familiar, listing
 
 if TYPE_CHECKING:
@@ -27,15 +27,6 @@ _MINUTES_KEPT, _LATE, _MOST = 30 * 86400, 900, 100
 _INVALID = "You have supplied invalid values for this request"
 _WRONG_KEY = "The API key provided is not valid."  # also what it says of a range that does not exist
 _Rows = list[dict[str, Any]]
-
-
-class _Refused(Exception):
-    """A request that is answered with an error in plain text."""
-
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
-        self.status = status
-        self.words = words
 
 
 def key_in(ask: Ask) -> str:
@@ -69,7 +60,7 @@ def answer(ask: Ask) -> Reply:
     path = _VERSIONS.sub("", ask.path, count=1)
     try:
         made, cost = _answered(path, ask)
-    except _Refused as refused:
+    except Refused as refused:
         return _text(refused.status, refused.words)
     told = {"iexcloud-messages-used": str(cost), "iexcloud-premium-messages-used": "0"}
     return as_json(made, content_type="application/json; charset=utf-8", headers=told, cost=cost)
@@ -86,10 +77,10 @@ def _answered(path: str, ask: Ask) -> tuple[Any, int]:
         return _search(path.removeprefix("/search/")), 1
     _, _, name, *rest = (*path.split("/"), "", "")
     if not path.startswith("/stock/") or not rest[0]:
-        raise _Refused(404, "Not Found")
+        raise Refused(404, "Not Found")
     ticker = _known(name)
     if ticker is None:
-        raise _Refused(404, "Unknown symbol")
+        raise Refused(404, "Unknown symbol")
     if rest[0] == "chart":
         return _chart(ticker, ask, rest[1] or "1m", rest[2] if len(rest) > 2 else "")
     if rest[0] == "quote":
@@ -97,7 +88,7 @@ def _answered(path: str, ask: Ask) -> tuple[Any, int]:
     if rest[0] in ("splits", "dividends"):
         told = _actions(ticker, ask, rest[0], rest[1])
         return told, 10 * len(told)
-    raise _Refused(404, "Not Found")
+    raise Refused(404, "Not Found")
 
 
 def _known(name: str) -> Ticker | None:
@@ -110,7 +101,7 @@ def _batch(ask: Ask) -> tuple[dict[str, Any], int]:
     """Charts of many symbols; one that is unknown is left out without a word."""
     names = ask.query.get("symbols", "").upper().split(",")
     if len(names) > _MOST or ask.query.get("types") != "chart":
-        raise _Refused(400, _INVALID)
+        raise Refused(400, _INVALID)
     made, cost = {}, 0
     for name in names:
         ticker = _known(name)
@@ -125,18 +116,18 @@ def _chart(ticker: Ticker, ask: Ask, place: str, day: str) -> tuple[_Rows, int]:
     """The rows and their price: 10 a daily bar of a range, 2 for a day alone, 50 for the minutes of a session."""
     if place == "date":
         if not _DATE.fullmatch(day):
-            raise _Refused(400, _INVALID)
+            raise Refused(400, _INVALID)
         try:
             wanted = np.datetime64(date(int(day[:4]), int(day[4:6]), int(day[6:])))
         except ValueError:
-            raise _Refused(400, _INVALID) from None
+            raise Refused(400, _INVALID) from None
         if ask.query.get("chartByDay") == "true":
             rows = _days(series.at(ticker, ask.now), wanted, wanted)
             return rows, 2 * len(rows)
         rows = _minutes(ticker, ask, wanted)
         return rows, min(50, len(rows))
     if place not in _RANGES:
-        raise _Refused(403, _WRONG_KEY)
+        raise Refused(403, _WRONG_KEY)
     today = np.datetime64(datetime.fromtimestamp(ask.now, UTC).astimezone(_NEW_YORK).date())
     rows = _days(series.at(ticker, ask.now), today - _RANGES[place], today)
     if place == "5d":
@@ -201,7 +192,7 @@ def _quote(ticker: Ticker, ask: Ask) -> dict[str, Any]:
     seen = series.at(ticker, ask.now)
     days = series.daily(seen).traded
     if not len(days):
-        raise _Refused(404, "Unknown symbol")
+        raise Refused(404, "Unknown symbol")
     at = seen.live.seen if seen.live is not None else int(seen.truth.hours.closes[seen.done - 1])
     return {
         "symbol": ticker.symbol,
@@ -225,7 +216,7 @@ def _quote(ticker: Ticker, ask: Ask) -> dict[str, Any]:
 def _actions(ticker: Ticker, ask: Ask, what: str, place: str) -> _Rows:
     """Newest first."""
     if place not in _RANGES:
-        raise _Refused(403, _WRONG_KEY)
+        raise Refused(403, _WRONG_KEY)
     since = np.datetime64(ask.now // 86400 - _RANGES[place], "D")
     told = [a for a in reversed(series.actions(series.at(ticker, ask.now))) if a.day >= since]
     if what == "splits":

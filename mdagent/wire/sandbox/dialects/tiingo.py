@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdagent.wire.sandbox import series
-from mdagent.wire.sandbox.dialects import Allowance, Dialect, Reply, as_json
+from mdagent.wire.sandbox.dialects import Allowance, Dialect, Refused, Reply, as_json
 from mdagent.wire.sandbox.tickers import familiar, find
 
 if TYPE_CHECKING:
@@ -25,15 +25,6 @@ _STEPS = {"1min": "1m", "5min": "5m", "15min": "15m", "30min": "30m"}
 _PRICES = ("close", "high", "low", "open")
 _MOST = 10_000  # rows of one intraday answer, the latest
 _Rows = list[dict[str, Any]]
-
-
-class _Refused(Exception):
-    """A request that is answered with an error."""
-
-    def __init__(self, status: int, words: str) -> None:
-        super().__init__(words)
-        self.status = status
-        self.words = words
 
 
 def key_in(ask: Ask) -> str:
@@ -57,7 +48,7 @@ def answer(ask: Ask) -> Reply:
     """The reply to one request."""
     try:
         return as_json(_answered(ask))
-    except _Refused as refused:
+    except Refused as refused:
         return as_json({"detail": refused.words}, refused.status)
 
 
@@ -72,7 +63,7 @@ def _answered(ask: Ask) -> _Rows:
         return _quote(ticker, ask) if ticker is not None and not ticker.is_fund else []
     if place[0] == "iex" and place[2:] == ["prices"]:
         return _minutes(_known(place[1]), ask)
-    raise _Refused(404, "Not found.")
+    raise Refused(404, "Not found.")
 
 
 def _listed(name: str) -> Ticker | None:
@@ -84,7 +75,7 @@ def _listed(name: str) -> Ticker | None:
 def _known(name: str) -> Ticker:
     ticker = _listed(name)
     if ticker is None:
-        raise _Refused(404, "Not found.")
+        raise Refused(404, "Not found.")
     return ticker
 
 
@@ -94,7 +85,7 @@ def _span(ask: Ask, lasts: np.datetime64) -> tuple[np.datetime64, np.datetime64]
         first = date.fromisoformat(ask.query.get("startDate") or f"{lasts}")
         last = date.fromisoformat(ask.query.get("endDate") or f"{datetime.fromtimestamp(ask.now, UTC):%Y-%m-%d}")
     except ValueError:
-        raise _Refused(400, "Error: dates are written as YYYY-MM-DD") from None
+        raise Refused(400, "Error: dates are written as YYYY-MM-DD") from None
     return np.datetime64(first), np.datetime64(last)
 
 
@@ -107,7 +98,7 @@ def _finished(ticker: Ticker, now: int) -> View:
 def _days(ticker: Ticker, ask: Ask) -> _Rows:
     seen, every = _finished(ticker, ask.now), ask.query.get("resampleFreq", "daily")
     if every != "daily" and every not in _PERIODS:
-        raise _Refused(400, "Error: resampleFreq must be daily, weekly, monthly or annually")
+        raise Refused(400, "Error: resampleFreq must be daily, weekly, monthly or annually")
     days = series.daily(seen)
     if not len(days):
         return []
@@ -162,7 +153,7 @@ def _minutes(ticker: Ticker, ask: Ask) -> _Rows:
     """Trades at IEX, a thirty-third of the volume; that comes only when asked for."""
     step = _STEPS.get(ask.query.get("resampleFreq", "5min").lower())
     if step is None:
-        raise _Refused(400, "Error: resampleFreq must be in minutes")
+        raise Refused(400, "Error: resampleFreq must be in minutes")
     seen = series.at(ticker, ask.now)
     first, last = (int(day.astype(np.int64)) * 86400 for day in _span(ask, np.datetime64(ask.now, "s").astype("datetime64[D]")))
     bars = series.intraday(seen, step, first, last + 86400)
