@@ -185,6 +185,10 @@ def probe(
     choose_way(terminal, form, as_json=as_json, as_csv=as_csv)
     with terminal.agent() as agent:
         found = agent.probe(names or ())
+        asked = {f.source for f in found}
+        unasked = [] if names else [name for name, told in agent.settings.sources.items() if told.enabled and name not in asked]
+    if unasked and found:
+        terminal.say(f"not asked: {', '.join(unasked)} (mdagent sources status tells what each one lacks)")
     _show(PROBE, [tuple(getattr(f, name) for name in PROBE) for f in found], terminal, form, as_json=as_json, as_csv=as_csv)
     code = ExitCode.KEY if any(f.key in ("refused", "missing") for f in found) else ExitCode.NO_SOURCE
     for bad in found:

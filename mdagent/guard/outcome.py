@@ -103,7 +103,7 @@ CONSEQUENCES: dict[FailureKind, Consequence] = {
     FailureKind.AUTH: Consequence(_R.NO, _B.FORCE_OPEN, _C.CHARGED, "check the key of this source (mdagent doctor)"),
     FailureKind.PLAN_LIMIT: Consequence(_R.NO, _B.NONE, _C.CHARGED, "use a plan that includes this, or another source"),
     FailureKind.WAF_BLOCK: Consequence(_R.NO, _B.OPEN_NOW, _C.CHARGED, "wait a while, or set another user_agent for this source"),
-    FailureKind.BAD_REQUEST: Consequence(_R.NO, _B.NONE, _C.CHARGED, "shorten the range or use a longer interval"),
+    FailureKind.BAD_REQUEST: Consequence(_R.NO, _B.NONE, _C.CHARGED, "check the symbol, the range and the interval (mdagent sources list)"),
     FailureKind.UNKNOWN_SYMBOL: Consequence(_R.NO, _B.SUCCESS, _C.CHARGED, "check the spelling (mdagent search NAME)"),
     FailureKind.NO_DATA: Consequence(_R.NO, _B.SUCCESS, _C.CHARGED, "ask for another range"),
     FailureKind.SERVER_ERROR: Consequence(_R.TWICE, _B.COUNT, _C.CHARGED, "run it again later"),

@@ -87,6 +87,14 @@ def test_without_any_source_to_ask_that_is_said(shell: Shell) -> None:
     assert "no source is enabled and has its key" in said.err
 
 
+def test_those_without_a_key_are_named_where_all_were_meant(shell: Shell) -> None:
+    said = shell.run("sources", "probe", "--csv", **LIVE, MDAGENT_SOURCES__YAHOO__BASE_URL="http://127.0.0.1:9")
+    assert [row["source"] for row in said.rows] == ["yahoo"]
+    assert f"not asked: {', '.join(KEYED)} (mdagent sources status tells what each one lacks)" in said.err
+    assert "not asked" not in shell.run("sources", "probe", "--quiet", **LIVE, MDAGENT_SOURCES__YAHOO__BASE_URL="http://127.0.0.1:9").err
+    assert "not asked" not in shell.good("sources", "probe").err
+
+
 @pytest.mark.parametrize("words", [("nobody",), ("--format", "sideways"), ("yahoo", "--json", "--csv"), ("--format", "parquet")])
 def test_a_wrong_word_is_told_before_anything_is_spent(shell: Shell, words: tuple[str, ...]) -> None:
     said = shell.run("sources", "probe", *words)
