@@ -184,7 +184,7 @@ class Agent:
         """Splits and dividends with `start <= date < end`, or the Failure, for each symbol. Nothing is stored."""
         from mdagent.work.ask import actions_of
 
-        return self._ask("actions", source, [actions_of(s, start, end) for s in symbols])
+        return self._ask("actions", source, [actions_of(s, start, end, self.clock.now()) for s in symbols])
 
     def probe(self, names: Sequence[str] = ()) -> list[Probed]:
         """What the cheapest request shows of each source; of every one that can be asked when none is named."""

@@ -165,8 +165,8 @@ class Source(Protocol):
     def actions(
         self, symbol: Symbol, start: datetime, end: datetime, *, payments: bool = True
     ) -> Conversation[tuple[CorporateAction, ...]]:
-        """Splits and dividends with `start <= date < end`, by ex-date; without `payments` splits alone, where that costs less. Raises
-        rather than tell less than all of them."""
+        """Splits and dividends with `start <= date < end`, by ex-date; without `payments` splits alone, where that costs less. The end is
+        now or later: some providers count their ranges back from today. Raises rather than tell less than all of them."""
 
     def market(self) -> Conversation[list[MarketStatus]]:
         """Which markets are open now."""

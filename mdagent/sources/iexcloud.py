@@ -146,9 +146,9 @@ class Source(Adapter):
     def actions(
         self, symbol: Symbol, start: datetime, end: datetime, *, payments: bool = True
     ) -> Conversation[tuple[CorporateAction, ...]]:
-        """Splits and dividends by ex-date, amounts as they were paid. Ranges count back from a today that a conversation does not know, so
-        the longest one that is documented serves a start within it of the end; an older one asks for `max`, which the chart has and
-        these were never seen with: a provider that does not know the word refuses, and nothing is taken for known."""
+        """Splits and dividends by ex-date, amounts as they were paid. Ranges count back from today, and the end is no earlier, so the
+        longest one that is documented serves a start within it of the end; an older one asks for `max`, which the chart has and these
+        were never seen with: a provider that does not know the word refuses, and nothing is taken for known."""
         from mdagent.sources.reading.rows import within
 
         path = f"{_VERSION}/stock/{percent(symbol.ticker, safe='')}"

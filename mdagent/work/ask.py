@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 from mdagent.exchanges import US
@@ -135,11 +136,13 @@ def markets() -> Ask[list[MarketStatus]]:
     return Ask("markets", lambda source: source.market())
 
 
-def actions_of(symbol: Symbol, start: datetime, end: datetime) -> Ask[Events]:
-    """Splits and dividends of a symbol with `start <= date < end`, as Events."""
+def actions_of(symbol: Symbol, start: datetime, end: datetime, now: datetime) -> Ask[Events]:
+    """Splits and dividends of a symbol with `start <= date < end`, as Events. All up to `now` are asked for, whatever the end."""
 
     def begin(source: Source) -> Conversation[Events]:
-        told = yield from source.actions(symbol, start, end)
-        return Events(source.spec.name, told)
+        from mdagent.sources.reading.rows import within
+
+        told = yield from source.actions(symbol, start, max(end, now + timedelta(days=1)))
+        return Events(source.spec.name, within(told, start, end))
 
     return Ask(str(symbol), begin, symbol)

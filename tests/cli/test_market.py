@@ -61,6 +61,13 @@ def test_every_source_that_tells_of_splits_can_be_asked(shell: Shell, name: str)
     assert [(r["date"], r["value"], r["source"]) for r in rows if r["kind"] == "split"] == [("2020-08-31", "4", name)]
 
 
+@pytest.mark.parametrize("name", [n for n in NAMES if "actions" in spec_of(n).offers])
+def test_a_split_of_long_ago_is_told_whoever_is_asked(shell: Shell, name: str) -> None:
+    shell.clock.set(datetime(2026, 11, 24, 12, tzinfo=UTC))  # one counts its years back from today
+    rows = shell.good("actions", "AAPL", *SINCE, "--source", name, "--csv").rows
+    assert [(r["kind"], r["date"]) for r in rows] == [("split", "2020-08-31"), ("dividend", "2020-10-08")]
+
+
 def test_a_year_is_looked_back_on_where_nothing_else_is_said(shell: Shell) -> None:
     dates = [row["date"] for row in shell.good("actions", "AAPL", "--csv").rows]
     assert dates

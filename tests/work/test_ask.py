@@ -114,7 +114,7 @@ def test_a_failure_that_may_pass_is_told_rather_than_an_unknown_symbol(play: Cal
 
 def test_splits_and_dividends_come_with_the_name_of_who_tells_them(play: Callable[..., Stage]) -> None:
     start, end = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
-    assert ask(play(says()), actions_of(AAPL, start, end), clerk("one"), endpoint="actions") == Events("one", (SPLIT,))
+    assert ask(play(says()), actions_of(AAPL, start, end, end), clerk("one"), endpoint="actions") == Events("one", (SPLIT,))
 
 
 def test_each_question_has_its_own_answer(play: Callable[..., Stage]) -> None:
