@@ -8,7 +8,7 @@ with Agent.open() as agent:
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from mdagent.errors import MdagentError, UsageError
@@ -219,10 +219,7 @@ class Agent:
         """The quota windows of one source: those of the settings, else those of its facts."""
         from mdagent.guard.limits import Window
 
-        told = self.settings.sources[name].limits
-        if told is None:
-            return tuple(Window(q.limit, q.per, q.zone, q.of) for q in self.source(name).plan.quotas)  # type: ignore[arg-type]
-        return tuple(Window(q.limit, q.per, q.zone) for q in told)  # type: ignore[arg-type]
+        return tuple(Window(q.limit, q.per, q.zone, q.of) for q in self.source(name).plan.quotas)  # type: ignore[arg-type]
 
     def _adopt(self) -> None:
         """Take over settings that another process published, whole; keep the old ones, and say why, when they cannot be read."""
@@ -251,14 +248,17 @@ class Agent:
         in for those that are not set; a replay needs no key."""
         if name not in self._sources:
             from mdagent.sources import load, spec_of
+            from mdagent.sources.base import Quota
 
             told, world, spec = self.settings.sources[name], self.settings.world, spec_of(name)
-            plan = told.plan or (spec.plans[-1].name if world == "sandbox" else None)
+            plan = spec.plan(told.plan or (spec.plans[-1].name if world == "sandbox" else None))
             key = told.api_key.reveal() if told.api_key else None
             if key is None and spec.needs_key and world == "sandbox":
-                key = f"sandbox-{name}-{spec.plan(plan).name}"
+                key = f"sandbox-{name}-{plan.name}"
             elif key is None and world == "replay":
                 key = "replay"
+            if told.limits is not None:
+                plan = replace(plan, quotas=tuple(Quota(q.limit, q.per, q.zone) for q in told.limits))
             self._sources[name] = load(name, api_key=key, base_url=told.base_url, user_agent=told.user_agent, plan=plan)
         return self._sources[name]
 

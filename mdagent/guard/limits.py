@@ -67,8 +67,18 @@ class Refusal:
     until: datetime
 
 
-def admit(windows: Sequence[Window], usage: Sequence[Usage], cost: int, now: datetime) -> Grant | Refusal:
+@dataclass(frozen=True, slots=True)
+class Never:
+    """The request costs more than a whole window holds: no waiting helps."""
+
+    reason: str
+
+
+def admit(windows: Sequence[Window], usage: Sequence[Usage], cost: int, now: datetime) -> Grant | Refusal | Never:
     """All windows, or none. Of several refusals the one with the longest wait is told. `usage` is in order of time."""
+    for window in windows:
+        if window.used((Usage(now, cost),)) > window.limit:
+            return Never(f"a request of {cost} credits is more than the quota of {window.text} ever allows")
     refusals = [r for w in windows if (r := _refusal(w, usage, cost, now))]
     return max(refusals, key=lambda r: r.wait) if refusals else Grant(0)
 
@@ -96,7 +106,7 @@ def span(window: Window, now: datetime) -> tuple[datetime, datetime]:
 def _refusal(window: Window, usage: Sequence[Usage], cost: int, now: datetime) -> Refusal | None:
     since, reset = span(window, now)
     counted = [u for u in usage if u.at > since]
-    over = window.used(counted) + (cost if window.of == "credits" else 1) - window.limit
+    over = window.used((*counted, Usage(now, cost))) - window.limit
     if over <= 0:
         return None
     reason = f"the quota of {window.text} is spent"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mdagent.errors import UsageError
 
 if TYPE_CHECKING:
-    from mdagent.sources.base import Source, SourceSpec
+    from mdagent.sources.base import Plan, Source, SourceSpec
 
 NAMES: tuple[str, ...] = tuple(
     sorted(stem for name in os.listdir(__path__[0]) if (stem := name.removesuffix(".py")) != name and stem != "base" and "_" not in stem)  # noqa: PTH208  pathlib costs every command its import
@@ -26,12 +26,13 @@ def load(  # what settings may say of a source
     api_key: str | None = None,
     base_url: str | None = None,
     user_agent: str | None = None,
-    plan: str | None = None,
+    plan: Plan | str | None = None,
 ) -> Source:
-    """The source of that name under that plan. `base_url` replaces its hosts. Raises UsageError for an unknown name, ConfigError
-    for an unknown plan."""
+    """The source of that name under that plan, or the plan of that name. `base_url` replaces its hosts. Raises UsageError for an
+    unknown name, ConfigError for an unknown plan."""
     made = _class_of(name)
-    source: Source = made(made.spec.plan(plan), api_key=api_key, base_url=base_url, user_agent=user_agent)
+    terms = made.spec.plan(plan) if plan is None or isinstance(plan, str) else plan
+    source: Source = made(terms, api_key=api_key, base_url=base_url, user_agent=user_agent)
     return source
 
 

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull
-from mdagent.guard.limits import Grant, Refusal, Usage, admit, oldest_needed
+from mdagent.guard.limits import Grant, Never, Refusal, Usage, admit, oldest_needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -160,7 +160,7 @@ class Ledger:
         self._db.execute("UPDATE blocks SET until = until - since + ?, since = ? WHERE source = ? AND since > ?", (now, now, source, ahead))
         return wall
 
-    def reserve(self, source: str, windows: Sequence[Window], *, what: Reservation) -> Grant | Refusal:
+    def reserve(self, source: str, windows: Sequence[Window], *, what: Reservation) -> Grant | Refusal | Never:
         """Take one request's share of every window, or none: then the answer says which window refused and for how long."""
         with self._deciding() as wall:
             now = self._now(source, wall)
@@ -169,7 +169,7 @@ class Ledger:
                 return Refusal(block.reason, (block.until - now).total_seconds(), block.until)
             usage = self._usage(source, windows, now)
             answer = admit(windows, usage, what.cost, now)
-            if isinstance(answer, Refusal):
+            if not isinstance(answer, Grant):
                 return answer
             row = (_us(now), source, what.endpoint, what.host, what.run, what.subject, what.cost)
             put = "INSERT INTO attempts (at, source, endpoint, host, run, subject, cost, state) VALUES (?,?,?,?,?,?,?,'sent')"

@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_remaining, read_retry_after
-from mdagent.guard.limits import Refusal
+from mdagent.guard.limits import Grant, Never
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind
 from mdagent.sources.base import COST
 from mdagent.store.ledger import Reservation
@@ -207,8 +207,10 @@ class Gate:
         what = Reservation(call.endpoint, request.url.host, self.run, call.subject, request.extensions.get(COST, 1))
         while True:
             answer = self.ledger.reserve(name, policy.windows, what=what)
-            if not isinstance(answer, Refusal):
+            if isinstance(answer, Grant):
                 return answer.token
+            if isinstance(answer, Never):
+                return Failure(FailureKind.PLAN_LIMIT, f"{name}: {answer.reason}")
             left = max(call.patience - telling.waited, call.deadline + telling.waited - self.clock.monotonic())
             told = f"{answer.reason}; free again at {answer.until:%Y-%m-%d %H:%M:%S}Z"
             if answer.wait > left:

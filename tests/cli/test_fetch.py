@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
 
 from mdagent.sources import NAMES
-from tests.cli.shell import HEADER, JANUARY
+from tests.cli.shell import HEADER, JANUARY, NOW
 
 if TYPE_CHECKING:
     from tests.cli.shell import Shell
@@ -126,6 +126,26 @@ def test_what_one_source_does_not_know_the_others_are_asked_for(shell: Shell) ->
     assert set(asked) == set(NAMES)
     assert asked[0] == "yahoo", "a source without a key comes first"
     assert "Yahoo does not know this symbol" in said.err
+
+
+def test_symbols_share_no_request_that_costs_more_than_the_quota_of_the_settings(shell: Shell) -> None:
+    shell.environ["MDAGENT_SOURCES__TWELVEDATA__LIMITS"] = "[{limit: 1, per: 1h}]"
+    words = ("--start", "2023-01-02", "--end", "2023-01-05", "--source", "twelvedata", "--adjust", "raw")
+    said, report = shell.fetch("AAPL", "MSFT", *words)
+    assert said.code == 5
+    assert len(said.rows) == 2
+    assert [told["requests"] for told in report["symbols"]] == [1, 0]
+    assert "waiting" not in said.err
+    assert "the quota of 1 per 1h is spent; free again at 2024-02-05 23:01:12Z" in said.err
+
+
+def test_what_the_quota_can_never_pay_is_told_as_that_and_not_waited_for(shell: Shell) -> None:
+    shell.environ["MDAGENT_SOURCES__TWELVEDATA__LIMITS"] = "[{limit: 10, per: 1m}]"
+    said = shell.run("fetch", "AAPL", "--start", "2020-01-02", "--end", "2020-01-05", "--source", "twelvedata", "--adjust", "splits")
+    assert said.code == 5
+    assert "a request of 20 credits is more than the quota of 10 per 1m ever allows" in said.err
+    assert "waiting" not in said.err
+    assert shell.clock.now() - NOW < timedelta(seconds=10)
 
 
 def test_one_bad_symbol_among_good_ones_is_partly_served(stocked: Shell) -> None:

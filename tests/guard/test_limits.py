@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdagent.guard.limits import Grant, Refusal, Usage, Window, admit, oldest_needed, span
+from mdagent.guard.limits import Grant, Never, Refusal, Usage, Window, admit, oldest_needed, span
 
 NOW = datetime(2024, 1, 17, 12, 0, tzinfo=UTC)
 
@@ -60,6 +60,20 @@ def test_the_wait_ends_when_enough_old_requests_have_left() -> None:
 def test_costs_count_not_requests() -> None:
     assert isinstance(admit([Window(10, 60.0)], used(5, cost=8), 2, NOW), Grant)
     assert isinstance(admit([Window(10, 60.0)], used(5, cost=8), 3, NOW), Refusal)
+
+
+@pytest.mark.parametrize("per", [60.0, "day", "month"])
+def test_what_costs_more_than_a_whole_window_never_goes_and_is_told_no_time(per: float | str) -> None:
+    window = Window(10, per)  # type: ignore[arg-type]
+    assert isinstance(admit([window], [], 10, NOW), Grant)
+    answer = admit([Window(5, 60.0), window], used(*range(1, 7)), 11, NOW)
+    assert isinstance(answer, Never)
+    alone = admit([window], used(1, cost=9), 11, NOW)
+    assert alone == Never(f"a request of 11 credits is more than the quota of {window.text} ever allows")
+
+
+def test_a_window_of_bare_requests_does_not_mind_what_they_cost() -> None:
+    assert isinstance(admit([Window(1, 60.0, of="requests")], [], 11, NOW), Grant)
 
 
 def test_all_windows_admit_or_none_and_the_longest_wait_is_told() -> None:

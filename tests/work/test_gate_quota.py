@@ -5,14 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from mdagent.guard.limits import Window
 from mdagent.guard.outcome import FailureKind
+from mdagent.sources.base import COST
 from tests.work.played import START, Stage, fails, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from mdagent.sources.base import Conversation
 
 
 K = FailureKind
@@ -40,6 +44,20 @@ def test_patience_waits_for_quota_beyond_the_deadline(play: Callable[..., Stage]
     some = play(*[says()] * 3, windows=(Window(2, 60.0),))
     assert some.ask("x", "y", "z", deadline=10.0, patience=120.0).value == ["word"] * 3
     assert some.times() == [0.0, 0.0, 62.0]
+
+
+def test_a_request_that_the_quota_never_allows_is_refused_at_once_and_waits_for_nothing(play: Callable[..., Stage]) -> None:
+    some = play(windows=(Window(19, 60.0), Window(800, "day")))
+
+    def dear() -> Conversation[str]:
+        return (yield httpx.Request("GET", "https://one.example/x", extensions={COST: 20})).text
+
+    result = some.drive(dear, patience=1e9)
+    assert result.failure is not None
+    assert result.failure.kind is K.PLAN_LIMIT
+    assert result.failure.detail == "parrot: a request of 20 credits is more than the quota of 19 per 1m ever allows"
+    assert (some.asked, some.said, some.clock.monotonic()) == ([], [], 0.0)
+    assert [a.sent for a in result.attempts] == [False]
 
 
 @pytest.mark.parametrize(
