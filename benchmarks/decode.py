@@ -1,4 +1,4 @@
-"""Decoding an answer, against the least that reads it: `json.loads` of the same bytes.
+"""Decoding an answer, against Python's own `json.loads` of the same bytes.
 
     python benchmarks/decode.py [--rounds N] [--source NAME]
 

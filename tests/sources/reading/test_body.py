@@ -25,6 +25,8 @@ from tests.sources.answers import reply
         (b'{"a": -Infinity}', {"a": -math.inf}),
         (b'{"a": {"a": 1}, "b": 1}', {"a": {"a": 1}, "b": 1}),
         (b"12345678901234567890", 12345678901234567890),
+        (b"123456789012345678901234567890", 123456789012345678901234567890.0),
+        (b'{"a": "\\ud800"}', {"a": "\ud800"}),
     ],
 )
 def test_a_body_is_read_as_it_is(content: bytes, value: object) -> None:
@@ -67,9 +69,21 @@ def test_lists_given_twice_differ_element_by_element() -> None:
     assert read_json(reply(b'{"a": [1, 2], "a": [1]}'))["a"] is CONFLICT
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
-def test_every_value_of_json_comes_back(value: object) -> None:
-    assert read_json(reply(json.dumps(value).encode())) == value
+LEAST, MOST = -(2**63), 2**64 - 1  # whole numbers beyond come as floats
+PLAIN = st.none() | st.booleans() | st.integers(LEAST, MOST) | st.text() | st.floats()
+
+
+@given(st.recursive(PLAIN, lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+def test_every_value_of_json_comes_back_as_pythons_own_parser_reads_it(value: object) -> None:
+    for told in (json.dumps(value), json.dumps(value, ensure_ascii=False, indent=1)):
+        content = told.encode()
+        assert written(read_json(reply(content))) == written(json.loads(content))
+
+
+@given(st.from_regex(r"-?(0|[1-9][0-9]{0,24})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,3})?", fullmatch=True))
+def test_a_number_is_the_float_nearest_to_what_is_written(number: str) -> None:
+    read, own = read_json(reply(f"[{number}]"))[0], json.loads(number)
+    assert written(read) == written(own if isinstance(own, float) or LEAST <= own <= MOST else float(own))
 
 
 BLANKS = st.sampled_from(["", "", "", " ", "\n", "\t", "\r", " \n "])
