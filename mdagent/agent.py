@@ -8,7 +8,7 @@ with Agent.open() as agent:
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from mdagent.errors import MdagentError, UsageError
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mdagent.clock import Clock
     from mdagent.config import Settings, SourceSettings
     from mdagent.guard.backoff import Dice
-    from mdagent.guard.limits import Window
     from mdagent.guard.outcome import Failure
     from mdagent.market import Listing, MarketStatus, Quote
+    from mdagent.roster import Roster
     from mdagent.sources.base import Source
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mdagent.work.fit import Wish
     from mdagent.work.gate import Gate, Policy
     from mdagent.work.probe import Probed
+    from mdagent.work.rank import Form
 
 T = TypeVar("T")
 _PATIENCE = 120.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
@@ -66,7 +67,8 @@ class Agent:
     _ledger: Ledger | None = None
     _epoch: int = -1
     _edited: bool = False
-    _sources: dict[str, Source] = field(default_factory=dict)
+    _roster: Roster | None = None
+    _form: Form | None = None
 
     @classmethod
     def open(cls, **flags: Any) -> Agent:  # noqa: ANN401  the fields of config.Flags
@@ -104,10 +106,11 @@ class Agent:
     def ledger(self) -> Ledger:
         """The ledger, opened when first needed."""
         if self._ledger is None:
+            from mdagent.store.epochs import epoch_number
             from mdagent.store.ledger import open_ledger
 
-            self._ledger = open_ledger(self.settings.ledger, self.clock)
-            self._epoch = self._ledger.epoch_number()
+            self._ledger = open_ledger(self.settings.ledger, self.clock, self.dice)
+            self._epoch = epoch_number(self._ledger)
         return self._ledger
 
     def bars(
@@ -128,7 +131,7 @@ class Agent:
         Raises StoreError, ConfigError."""
         began = self.clock.monotonic()
         requests = list(dict.fromkeys(self._clamped(r) for r in requests))
-        names = self._names(source)
+        names = self.roster.names(source)
         lines: dict[BarRequest, Line] = {}
         rows: list[tuple[object, ...]] = []
         if not refresh and self.store.exists():
@@ -146,8 +149,8 @@ class Agent:
         """What `fetch` would do: each line's `requests` are those it would send. Sends and writes nothing but calendars."""
         from mdagent.work.dry import dry_line
 
-        now, bounded, names = self.clock.now(), self.settings.world != "replay", self._names(source)
-        wishes = [self._wish(r, names, refresh=refresh) for r in map(self._clamped, requests)]
+        now, bounded, names = self.clock.now(), self.settings.world != "replay", self.roster.names(source)
+        wishes = [self.wish(r, names, refresh=refresh) for r in map(self._clamped, requests)]
         lines = [dry_line(w, self.store, self._sessions, now, bounded_depth=bounded) for w in wishes]
         return Report(tuple(dict.fromkeys(lines)), self._run_name(), 0.0)
 
@@ -156,7 +159,9 @@ class Agent:
         Raises UsageError."""
         from mdagent.work.compare import compare, stored_apart, why_missing
 
-        names = [name for word in dict.fromkeys(sources or ("auto",)) for name in self._names(word)]
+        names = [name for word in dict.fromkeys(sources or ("auto",)) for name in self.roster.names(word)]
+        if ask and not sources:
+            names = [source.spec.name for source in self._able(names)]
         asked = list(dict.fromkeys(map(self._clamped, requests)))
         missing = {name: why_missing(self.fetch(asked, source=name).report.lines) for name in names} if ask else {}
         rows, left = stored_apart(self.store, asked, names) if self.store.exists() else ([], {})
@@ -190,40 +195,34 @@ class Agent:
         """What the cheapest request shows of each source; of every one that can be asked when none is named."""
         from mdagent.work.probe import probe_all
 
-        told, wanted = self.settings, dict.fromkeys(n for name in names or ("auto",) for n in self._names(name))
-        sources = [self.source(n) for n in wanted]
+        told, wanted = self.settings, dict.fromkeys(n for name in names or ("auto",) for n in self.roster.names(name))
+        sources = [self.roster.source(n) for n in wanted]
         found: list[Probed] = self._run(probe_all(self._gate, sources, told.fetch.deadline, told.world, named=bool(names)))
         return found
 
     def sources(self) -> list[tuple[Source, SourceSettings]]:
         """Every known source with its settings."""
-        return [(self.source(name), told) for name, told in self.settings.sources.items()]
+        return [(self.roster.source(name), told) for name, told in self.settings.sources.items()]
 
     def policy(self, name: str) -> Policy:
         """The rules for one source, by its facts and the settings in force now."""
-        from mdagent.wire.bounds import Limits
-        from mdagent.work.gate import Policy
-
         self._adopt()
-        told, spec = self.settings.sources[name], self.source(name).spec
-        return Policy(
-            windows=self.windows(name),
-            limits=Limits(connect=told.timeout.connect, read=told.timeout.read, total=told.timeout.total),
-            concurrency=told.concurrency or spec.concurrency,
-            cooldown=spec.cooldown,
-            hosts=spec.hosts,
-            secrets=self.settings.secrets(),
-        )
+        return self.roster.policy(name)
 
-    def windows(self, name: str) -> tuple[Window, ...]:
-        """The quota windows of one source: those of the settings, else those of its facts."""
-        from mdagent.guard.limits import Window
+    @property
+    def roster(self) -> Roster:
+        """The sources under these settings."""
+        if self._roster is None:
+            from mdagent.roster import Roster
 
-        return tuple(Window(q.limit, q.per, q.zone, q.of) for q in self.source(name).plan.quotas)  # type: ignore[arg-type]
+            self._roster = Roster(self.settings, self.clock)
+        return self._roster
 
     def _adopt(self) -> None:
         """Take over settings that another process published, whole; keep the old ones, and say why, when they cannot be read."""
-        number = self.ledger.epoch_number()
+        from mdagent.store.epochs import epoch_number
+
+        number = epoch_number(self.ledger)
         if self.renew is None or (number == self._epoch and not self._edited):
             return
         told = "the edited file" if number == self._epoch else f"epoch {number}"
@@ -236,50 +235,19 @@ class Agent:
         old = self.settings  # where the bars go, and to which world they belong, cannot change under a run
         keep = ("store", "ledger", "home", "world", "replay", "record")
         self.settings = fresh._replace(**{name: getattr(old, name) for name in keep})
-        self._sources.clear()
+        self._roster = self._form = None
         self.say(f"adopted the settings of {told}")
 
     def _note_edit(self) -> None:
         """Called from the watching thread: the next request looks again."""
         self._edited = True
 
-    def source(self, name: str) -> Source:
-        """The source of that name, under the plan and with the key of the settings. In the sandbox the largest plan and its key stand
-        in for those that are not set; a replay needs no key."""
-        if name not in self._sources:
-            from mdagent.sources import load, spec_of
-            from mdagent.sources.base import Quota
-
-            told, world, spec = self.settings.sources[name], self.settings.world, spec_of(name)
-            plan = spec.plan(told.plan or (spec.plans[-1].name if world == "sandbox" else None))
-            key = told.api_key.reveal() if told.api_key else None
-            if key is None and spec.needs_key and world == "sandbox":
-                key = f"sandbox-{name}-{plan.name}"
-            elif key is None and world == "replay":
-                key = "replay"
-            if told.limits is not None:
-                plan = replace(plan, quotas=tuple(Quota(q.limit, q.per, q.zone) for q in told.limits))
-            self._sources[name] = load(name, api_key=key, base_url=told.base_url, user_agent=told.user_agent, plan=plan)
-        return self._sources[name]
-
-    def _names(self, source: str) -> tuple[str, ...]:
-        """The sources that may serve: the one named, or all that are enabled."""
-        known = self.settings.sources
-        if source == "auto":
-            return tuple(name for name, told in known.items() if told.enabled)
-        if source not in known:
-            import difflib
-
-            near = difflib.get_close_matches(source, known, 1)
-            msg = f"no source is called {source[:40]!a}"
-            raise UsageError(msg, f"did you mean {near[0]}?" if near else f"use auto, or one of {', '.join(known)}")
-        if not known[source].enabled:
-            msg = f"the source {source} is disabled"
-            raise UsageError(msg, f"set sources.{source}.enabled to true")
-        return (source,)
-
     def _able(self, names: Sequence[str]) -> list[Source]:
-        return [self.source(name) for name in names]
+        off = self.ledger.switched_off()
+        if len(names) == 1 and names[0] in off:
+            msg = f"the source {names[0]} is disabled"
+            raise UsageError(msg, f"mdagent sources enable {names[0]}")
+        return [self.roster.source(name) for name in names if name not in off]
 
     def _clamped(self, request: BarRequest) -> BarRequest:
         from mdagent.work.spans import clamp_end
@@ -307,10 +275,21 @@ class Agent:
         with self.store.reading() as reader:
             return whole_series(reader, [(line, None) for line in lines], names)
 
-    def _wish(self, request: BarRequest, names: Sequence[str], *, refresh: bool) -> Wish:
+    def wish(self, request: BarRequest, names: Sequence[str], *, refresh: bool = False) -> Wish:
+        """Who of these may serve a request, in the order of asking, and why the others may not."""
         from mdagent.work.fit import wish_for
 
-        return wish_for(request, self._able(names), refresh=refresh, world=self.settings.world, today=self.clock.now().date())
+        wish = wish_for(request, self._able(names), refresh=refresh, world=self.settings.world, today=self.clock.now().date())
+        return self.form().placed(wish)
+
+    def form(self) -> Form:
+        """How the sources are doing."""
+        if self._form is None:
+            from mdagent.guard.route import Weights
+            from mdagent.work.rank import Form
+
+            self._form = Form(self.ledger, self.clock, self.policy, Weights(*self.settings.weights))
+        return self._form
 
     async def _fetch_all(self, requests: Sequence[BarRequest], names: Sequence[str], *, refresh: bool) -> list[Line]:
         from functools import partial
@@ -328,7 +307,7 @@ class Agent:
         with self._watching(long=many):
             async with self._gate() as gate:
                 desk = Desk(
-                    partial(self._wish, names=names, refresh=refresh),
+                    partial(self.wish, names=names, refresh=refresh),
                     partial(self._tools, gate, patience=_PATIENCE if many else 0.0),
                     self._adopt,
                     done,
@@ -359,7 +338,10 @@ class Agent:
         from mdagent.work.ask import able, ask_all
 
         told, today = self.settings, self.clock.now().date()
-        sources = able(endpoint, [self.source(n) for n in self._names(source)], named=source != "auto", world=told.world, today=today)
+        sources = able(endpoint, self._able(self.roster.names(source)), named=source != "auto", world=told.world, today=today)
+        if len(sources) > 1:
+            order = {ranked.source: ranked.order for ranked in self.form().rank(sources, endpoint)}
+            sources = sorted(sources, key=lambda s: order[s.spec.name])
         answers: list[T | Failure] = self._run(ask_all(self._gate, endpoint, sources, asks, told.fetch.deadline))
         return answers
 

@@ -100,6 +100,15 @@ class Priority(IntEnum):
     LOW = 3
     BATCH = 4
 
+    @classmethod
+    def parse(cls, text: str) -> Priority:
+        """Raises UsageError."""
+        try:
+            return cls[text.upper()]
+        except KeyError:
+            msg = f"{text[:20]!a} is no priority"
+            raise UsageError(msg, f"use one of {', '.join(p.name.lower() for p in cls)}") from None
+
 
 def parse_instant(text: str | date | datetime) -> datetime:
     """An aware UTC instant from an ISO date (its midnight UTC) or time (UTC when it names no zone). Raises UsageError."""

@@ -16,6 +16,7 @@ from mdagent.guard.limits import Window
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import BarRequest, Interval, Quote, Symbol
 from mdagent.sources import NAMES
+from mdagent.store.epochs import epoch_number, publish_epoch
 from mdagent.store.ledger import open_ledger
 from mdagent.store.lock import locked
 
@@ -171,7 +172,7 @@ def test_a_quota_is_shared_with_every_other_agent_of_this_home(tmp_path: Path) -
 def test_many_symbols_wait_for_quota_rather_than_fail(tmp_path: Path) -> None:
     said: list[str] = []
     with agent_in(tmp_path, said, MDAGENT_SOURCES__YAHOO__LIMITS="[{limit: 2, per: 10s}]") as agent:
-        report = agent.fetch([ask(s) for s in ("AAPL", "MSFT", "NVDA", "IBM")]).report
+        report = agent.fetch([ask(s) for s in ("AAPL", "MSFT", "NVDA", "IBM")], source="yahoo").report
         assert [line.failure for line in report.lines] == [None] * 4
         assert agent.clock.now() - NOW >= timedelta(seconds=12)
     assert any("waiting" in text for text in said)
@@ -206,7 +207,7 @@ def test_a_search_finds_symbols(agent: Agent) -> None:
 
 def published(folder: Path) -> None:
     with open_ledger(settings(folder).ledger, VirtualClock(NOW)) as ledger:
-        ledger.publish_epoch("new", {})
+        publish_epoch(ledger, "new", {})
 
 
 @pytest.fixture
@@ -222,7 +223,7 @@ def renewed(tmp_path: Path) -> Iterator[tuple[Agent, list[str], dict[str, Any]]]
         return files["now"]  # type: ignore[no-any-return]
 
     with Agent(settings(tmp_path), VirtualClock(NOW), said.append, renew) as agent:
-        assert agent.ledger.epoch_number() == 0
+        assert epoch_number(agent.ledger) == 0
         yield agent, said, files
 
 

@@ -73,8 +73,8 @@ def test_the_status_of_the_sources_needs_the_ledger_and_no_library(home: Path) -
     assert loaded(home, "sources", "status", "--csv") == {"sqlite3"}
 
 
-def test_the_facts_of_the_sources_need_no_library(home: Path) -> None:
-    assert loaded(home, "sources", "list", "--csv") == set()
+def test_the_facts_of_the_sources_need_the_ledger_alone(home: Path) -> None:
+    assert loaded(home, "sources", "list", "--csv") == {"sqlite3"}
 
 
 def test_a_settings_file_costs_its_parser(home: Path, tmp_path: Path) -> None:

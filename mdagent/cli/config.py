@@ -217,6 +217,7 @@ def reload(context: typer.Context) -> None:
     Examples:
       mdagent config reload
     """
+    from mdagent.store.epochs import last_epoch, publish_epoch
     from mdagent.store.ledger import open_ledger
 
     prompt = _prompt(context)
@@ -225,12 +226,12 @@ def reload(context: typer.Context) -> None:
     prepare_home(settings)
     flat, mark = flatten(settings, shared=True), fingerprint(settings)
     with open_ledger(settings.ledger, prompt.clock) as ledger:
-        last = ledger.epoch()
+        last = last_epoch(ledger)
         if last is not None and last.fingerprint == mark:
             prompt.err.write(f"nothing changed: epoch {last.number} of {last.at:%Y-%m-%d %H:%M:%S} UTC stays in force\n")
             return
         before = flatten(defaults(typed, prompt.environ, prompt.cwd), shared=True) if last is None else last.flat
-        epoch = ledger.publish_epoch(mark, flat)
+        epoch = publish_epoch(ledger, mark, flat)
     prompt.out.write(_changes(compare(before, flat)))
     prompt.err.write(f"published epoch {epoch.number}{' (compared with the defaults)' if last is None else ''}\n")
 

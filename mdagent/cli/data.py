@@ -42,6 +42,10 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="same as --format csv")]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="write here instead of stdout; the suffix tells the format")
 ]
+Rank = Annotated[
+    str | None,
+    typer.Option("--priority", metavar="CLASS", help="who goes first: critical, high (at a terminal), normal, low or batch"),
+]
 Force = Annotated[bool, typer.Option("--force", help="write over an existing file")]
 
 
@@ -57,6 +61,7 @@ def fetch(  # the options of a command are its parameters
     source: SourceWord = "auto",
     adjust: Adjust = "splits",
     refresh: Annotated[bool, typer.Option("--refresh", help="ask the source again for all of it")] = False,
+    priority: Rank = None,
     show_why: Annotated[bool, typer.Option("--explain", help="say why each source was chosen, and how the grade came about")] = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="write the report as JSON to this file")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be asked; send nothing")] = False,
@@ -80,7 +85,8 @@ def fetch(  # the options of a command are its parameters
     chosen = choose_way(terminal, form, as_json=as_json_, as_csv=as_csv, output=output, force=force)
     if report is not None:
         refuse_place(terminal.cwd / report, force=True)
-    requests = read_requests(read_symbols(symbols, terminal.cwd), interval, (start, end, period), adjust, terminal)
+    asked = read_symbols(symbols, terminal.cwd)
+    requests = read_requests(asked, interval, (start, end, period), adjust, terminal, priority=priority)
     with terminal.agent() as agent:
         if dry_run:
             plan = agent.plan(requests, source=source, refresh=refresh)

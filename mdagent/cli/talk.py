@@ -102,6 +102,7 @@ def explain(report: Report) -> Iterator[str]:
         yield f"{asked.symbol} {asked.interval} {asked.adjustment} [{asked.start:%Y-%m-%d %H:%M}, {asked.end:%Y-%m-%d %H:%M})"
         for told in line.considered:
             yield f"  source {told.source}: {'chosen' if told.chosen else 'left out'}: {'; '.join(told.reasons)}"
+            yield from (f"    {sum_}" for sum_ in told.arithmetic)
         for finding in line.findings:
             yield f"  finding {finding}"
         for reason, n in line.absent:
@@ -144,7 +145,9 @@ def _line(line: Line) -> dict[str, Any]:
         "findings": list(line.findings),
         "checks_skipped": line.skipped,
         "arithmetic": list(line.arithmetic),
-        "considered": [{"source": c.source, "chosen": c.chosen, "reasons": list(c.reasons)} for c in line.considered],
+        "considered": [
+            {"source": c.source, "chosen": c.chosen, "reasons": list(c.reasons), "arithmetic": list(c.arithmetic)} for c in line.considered
+        ],
         "failure": {"kind": failure.kind.value, "detail": failure.detail, "next_step": failure.consequence.next_step} if failure else None,
         "cut": line.cut,
         "notes": list(line.notes),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from mdagent.errors import UsageError
-from mdagent.market import Adjustment, BarRequest, Interval, Symbol, parse_instant
+from mdagent.market import Adjustment, BarRequest, Interval, Priority, Symbol, parse_instant
 from mdagent.work.spans import BEGINNING, default_start, latest_end
 
 if TYPE_CHECKING:
@@ -118,9 +118,17 @@ def _whole_day(instant: datetime) -> datetime:
 
 
 def read_requests(
-    symbols: Sequence[Symbol], interval: str, window: tuple[str | None, str | None, str | None], adjust: str, terminal: Terminal
+    symbols: Sequence[Symbol],
+    interval: str,
+    window: tuple[str | None, str | None, str | None],
+    adjust: str,
+    terminal: Terminal,
+    *,
+    priority: str | None = None,
 ) -> list[BarRequest]:
-    """One request a symbol; `window` is start, end and period as typed. Raises UsageError."""
+    """One request a symbol; `window` is start, end and period as typed. Somebody at a terminal waits: that is urgent. Raises UsageError."""
     length, basis = Interval.parse(interval), Adjustment.parse(adjust)
     since, until = read_window(length, *window, terminal)
-    return [BarRequest(s, length, since, until, basis) for s in symbols]
+    urgent = Priority.HIGH if terminal.err.isatty() or terminal.out.isatty() else Priority.NORMAL
+    chosen = urgent if priority is None else Priority.parse(priority)
+    return [BarRequest(s, length, since, until, basis, chosen) for s in symbols]

@@ -51,6 +51,8 @@ class Node(NamedTuple):
 
 
 _SECONDS = number(0.05, 600, "seconds")
+_USD = number(0, 1_000_000, "USD")
+_WEIGHT = number(0, 100, "points")
 _WAIT = number(0, 3600, "seconds")
 
 
@@ -60,6 +62,13 @@ class TimeoutSettings(NamedTuple):
     connect: float = 2.0
     read: float = 8.0
     total: float = 15.0
+
+
+class BudgetSettings(NamedTuple):
+    """USD that may be spent, by the UTC calendar; None: no bound."""
+
+    day: float | None = None
+    month: float | None = None
 
 
 class SourceSettings(NamedTuple):
@@ -73,7 +82,26 @@ class SourceSettings(NamedTuple):
     concurrency: int | None = None
     limits: tuple[LimitSettings, ...] | None = None
     cost: float | None = None
+    budget: BudgetSettings = BudgetSettings()
+    pace: str = "balanced"
+    observe_only: bool = False
     user_agent: str | None = None
+
+
+class WeightSettings(NamedTuple):
+    """What each fact counts for when sources are ranked, in the order of guard.route.Weights."""
+
+    reliability: float = 30.0
+    quality: float = 30.0
+    key: float = 12.0
+    cost: float = 12.0
+    basis: float = 6.0
+    quota: float = 3.0
+    latency: float = 2.5
+    allowance: float = 2.0
+    breaker: float = 2.0
+    freshness: float = 0.5
+    live: float = 40.0
 
 
 class WireSettings(NamedTuple):
@@ -135,6 +163,8 @@ class Settings(NamedTuple):
     store: Path
     sources: Mapping[str, SourceSettings]
     color: str = "auto"
+    budget: BudgetSettings = BudgetSettings()
+    weights: WeightSettings = WeightSettings()
     wire: WireSettings = WireSettings()
     lock: LockSettings = LockSettings()
     fetch: FetchSettings = FetchSettings()
@@ -152,6 +182,23 @@ _NODES: dict[type, dict[str, Node]] = {
         "read": Node("seconds until the first byte, and between two", _SECONDS),
         "total": Node("seconds for one request, all told", _SECONDS),
     },
+    BudgetSettings: {
+        "day": Node("USD a day (UTC); a request that would pass it is refused", _USD),
+        "month": Node("USD a month (UTC)", _USD),
+    },
+    WeightSettings: {
+        "reliability": Node("how often it answered", _WEIGHT),
+        "quality": Node("how its bars were graded", _WEIGHT),
+        "key": Node("that it spends no metered key", _WEIGHT),
+        "cost": Node("what the requests cost", _WEIGHT),
+        "basis": Node("that it delivers the basis asked for", _WEIGHT),
+        "quota": Node("how much of its quota is left", _WEIGHT),
+        "latency": Node("how fast it answers", _WEIGHT),
+        "allowance": Node("how many requests its plan allows", _WEIGHT),
+        "breaker": Node("how healthy its breaker is; the state itself goes before the score", _WEIGHT),
+        "freshness": Node("how late it tells prices", _WEIGHT),
+        "live": Node("the same where the price of this minute is asked for", _WEIGHT),
+    },
     SourceSettings: {
         "enabled": Node("may this source be asked?", FLAG),
         "api_key": Node("better ${VARIABLE} or MDAGENT_<SOURCE>_API_KEY than the key", KEY),
@@ -160,7 +207,13 @@ _NODES: dict[type, dict[str, Node]] = {
         "timeout": Node("", tree=TimeoutSettings),
         "concurrency": Node("requests in flight at once", whole(1, 64)),
         "limits": Node("instead of the source's own: [{limit: 8, per: 1m}, {limit: 800, per: day, zone: UTC}]", LIMITS),
-        "cost": Node("what one request costs you", number(0, 1000, "price of one request")),
+        "cost": Node("USD for one credit, where your plan charges by use", number(0, 1000, "USD for one credit")),
+        "budget": Node("", tree=BudgetSettings),
+        "pace": Node(
+            "how far a 429 that the quota did not foresee slows us down: conservative, balanced or aggressive",
+            choice("conservative", "balanced", "aggressive"),
+        ),
+        "observe_only": Node("breakers tell what they would refuse, and refuse nothing", FLAG),
         "user_agent": Node("how to introduce ourselves", USER_AGENT),
     },
     WireSettings: {
@@ -188,6 +241,8 @@ _NODES: dict[type, dict[str, Node]] = {
         "store": Node("the file of the bars; null: bars.duckdb in the home of mdagent", FILE),
         "color": Node("auto, always or never", choice("auto", "always", "never")),
         "sources": Node("", tree=SourceSettings, table=True),
+        "budget": Node("", tree=BudgetSettings),
+        "weights": Node("", tree=WeightSettings),
         "wire": Node("", tree=WireSettings),
         "lock": Node("", tree=LockSettings),
         "fetch": Node("", tree=FetchSettings),

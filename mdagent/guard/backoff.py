@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mdagent.guard.outcome import FailureKind, Retry
 
@@ -88,6 +88,29 @@ def read_remaining(headers: dict[str, str], now: datetime) -> float | None:
     if seconds > timedelta(days=3650).total_seconds():  # an epoch time, then
         seconds -= now.timestamp()
     return _clamp(seconds)
+
+
+class Counts(NamedTuple):
+    """What a provider says of one of its windows: the limit, and what is left of it."""
+
+    limit: int
+    left: int
+
+
+_COUNTED = (("x-ratelimit-limit", "x-ratelimit-remaining"), ("ratelimit-limit", "ratelimit-remaining"))
+
+
+def read_counts(headers: dict[str, str]) -> Counts | None:
+    """The counts of an answer's headers: X-RateLimit-Limit and -Remaining, or Twelve Data's api-credits-used and -left. None where they
+    are missing or make no sense."""
+    for limit, left in _COUNTED:
+        told = headers.get(limit, "").strip(), headers.get(left, "").strip()
+        if all(re.fullmatch(r"[0-9]{1,9}", word) for word in told) and int(told[1]) <= int(told[0]):
+            return Counts(int(told[0]), int(told[1]))
+    used, rest = headers.get("api-credits-used", "").strip(), headers.get("api-credits-left", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", used) and re.fullmatch(r"[0-9]{1,9}", rest):
+        return Counts(int(used) + int(rest), int(rest))
+    return None
 
 
 def block_for(failure: Failure, strikes: int, cooldown: float, dice: Dice) -> float | None:

@@ -7,14 +7,20 @@ hours, one with a 2 s margin never.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
+from mdagent.guard.outcome import FailureKind
+from mdagent.market import Priority
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+# The share of each window that a class leaves to those above it, so that a person at the prompt need not wait for a backfill.
+KEPT_BACK = {Priority.CRITICAL: 0.0, Priority.HIGH: 0.0, Priority.NORMAL: 0.1, Priority.LOW: 0.2, Priority.BATCH: 0.3}
+_MOST_STEPS = 100  # from one window's refusal to the next; each step is a whole wait
 _GUARD = timedelta(seconds=60)  # round a calendar reset, whose exact second is the provider's
 
 
@@ -27,6 +33,7 @@ class Window:
     per: float | Literal["day", "month"]
     zone: str = "UTC"
     of: Literal["credits", "requests"] = "credits"
+    whole: int = 0  # the limit of which this is a share; 0 where it is all
 
     def used(self, usage: Iterable[Usage]) -> int:
         """What these requests take of the window."""
@@ -34,13 +41,14 @@ class Window:
 
     @property
     def text(self) -> str:
-        """As a person says it: `60 per 1m`, `800 per day (UTC)`."""
+        """As a person says it: `60 per 1m`, `800 per day (UTC)`; a share as `54 of 60 per 1m`."""
+        most = f"{self.limit} of {self.whole}" if self.whole else f"{self.limit}"
         if isinstance(self.per, str):
-            return f"{self.limit} per {self.per} ({self.zone})"
+            return f"{most} per {self.per} ({self.zone})"
         for size, unit in ((3600, "h"), (60, "m"), (1, "s")):
             if self.per % size == 0:
-                return f"{self.limit} per {self.per / size:.0f}{unit}"
-        return f"{self.limit} per {self.per:g}s"
+                return f"{most} per {self.per / size:.0f}{unit}"
+        return f"{most} per {self.per:g}s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +61,77 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The request may go; `token` names its row in the ledger."""
+    """The request may go; `token` names its row in the ledger. `generations` are those of the two breakers it passed, and `probe` says
+    that one of them waits for its outcome; `degraded`: it is not to be tried a second time there."""
 
     token: int
+    generations: tuple[int, int] = (0, 0)
+    probe: bool = False
+    degraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The request may not go now: the reason, and the seconds (and instant) to wait."""
+    """The request may not go now: the reason, and the seconds (and instant) to wait. `ticket` is its place in the queue of those that
+    wait, None where it has taken none."""
 
     reason: str
     wait: float
     until: datetime
+    ticket: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Never:
-    """The request costs more than a whole window holds: no waiting helps."""
+class Denied:
+    """No wait within a call helps: what the request costs is more than a window ever holds (PLAN_LIMIT), or more than the budget
+    (BUDGET), or a breaker is open (BREAKER_OPEN). `until` is when it may be asked again, None where no time ends it."""
 
+    kind: FailureKind
     reason: str
+    until: datetime | None = None
 
 
-def admit(windows: Sequence[Window], usage: Sequence[Usage], cost: int, now: datetime) -> Grant | Refusal | Never:
-    """All windows, or none. Of several refusals the one with the longest wait is told. `usage` is in order of time."""
+def admit(
+    windows: Sequence[Window], usage: Sequence[Usage], cost: int, now: datetime, *, ahead: Sequence[Usage] = ()
+) -> Grant | Refusal | Denied:
+    """All windows, or none. Of several refusals the one with the longest wait is told. `usage` is in order of time; `ahead` are
+    requests that wait already and go first."""
     for window in windows:
         if window.used((Usage(now, cost),)) > window.limit:
-            return Never(f"a request of {cost} credits is more than the quota of {window.text} ever allows")
+            return Denied(FailureKind.PLAN_LIMIT, f"a request of {cost} credits is more than the quota of {window.text} ever allows")
+    taken, first = list(usage), now
+    for other in ahead:  # each takes the first place that is left to it, and not before the one that goes before it
+        first = _slot(windows, taken, other.cost, first)
+        taken.append(Usage(first, other.cost))
+    refusal = _worst(windows, taken, cost, max(now, first))
+    if refusal is None and first <= now:
+        return Grant(0)
+    until = _slot(windows, taken, cost, first)
+    told = refusal or _worst(windows, usage, cost, now)
+    return Refusal(told.reason if told else "others wait for it already", max(0.001, (until - now).total_seconds()), until)
+
+
+def _slot(windows: Sequence[Window], usage: Sequence[Usage], cost: int, now: datetime) -> datetime:
+    """The first moment, from now on, at which all windows have room."""
+    for _ in range(_MOST_STEPS):
+        refusal = _worst(windows, usage, cost, now)
+        if refusal is None:
+            break
+        now = max(refusal.until, now + timedelta(microseconds=1))
+    return now
+
+
+def _worst(windows: Sequence[Window], usage: Sequence[Usage], cost: int, now: datetime) -> Refusal | None:
     refusals = [r for w in windows if (r := _refusal(w, usage, cost, now))]
-    return max(refusals, key=lambda r: r.wait) if refusals else Grant(0)
+    return max(refusals, key=lambda r: r.wait) if refusals else None
+
+
+def usable(window: Window, priority: Priority, cost: int, factor: float = 1.0) -> Window:
+    """The window as a request of that class and cost may use it: a rolling one times the adaptive factor, less what is kept back for
+    the classes above. A request that costs more than its share may still go when nothing else does."""
+    whole = window.limit if isinstance(window.per, str) else max(1, int(window.limit * factor + 1e-9))
+    share = max(whole - int(whole * KEPT_BACK[priority]), min(cost if window.of == "credits" else 1, window.limit))
+    return window if share == window.limit else replace(window, limit=share, whole=window.limit)
 
 
 def oldest_needed(windows: Sequence[Window], now: datetime) -> datetime:
@@ -106,7 +157,7 @@ def span(window: Window, now: datetime) -> tuple[datetime, datetime]:
 def _refusal(window: Window, usage: Sequence[Usage], cost: int, now: datetime) -> Refusal | None:
     since, reset = span(window, now)
     counted = [u for u in usage if u.at > since]
-    over = window.used((*counted, Usage(now, cost))) - window.limit
+    over = window.used(counted) + (cost if window.of == "credits" else 1) - window.limit
     if over <= 0:
         return None
     reason = f"the quota of {window.text} is spent"

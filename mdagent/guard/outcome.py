@@ -41,6 +41,9 @@ class FailureKind(StrEnum):
     BAD_VALUES = "BAD_VALUES"
     DEADLINE = "DEADLINE"
     THROTTLED = "THROTTLED"
+    BUDGET = "BUDGET"
+    BREAKER_OPEN = "BREAKER_OPEN"
+    NETWORK_DOWN = "NETWORK_DOWN"
     CANCELLED = "CANCELLED"
 
 
@@ -114,6 +117,9 @@ CONSEQUENCES: dict[FailureKind, Consequence] = {
     FailureKind.BAD_VALUES: Consequence(_R.NO, _B.COUNT_ENDPOINT, _C.CHARGED, "use another source, or run it again later"),
     FailureKind.DEADLINE: Consequence(_R.NO, _B.NONE, _C.UNLESS_SENT, "run it again, or raise fetch.deadline"),
     FailureKind.THROTTLED: Consequence(_R.NO, _B.NONE, _C.REFUNDED, "wait for the quota to free (mdagent sources status)"),
+    FailureKind.BUDGET: Consequence(_R.NO, _B.NONE, _C.REFUNDED, "raise the budget (sources.NAME.budget), or ask a source that costs less"),
+    FailureKind.BREAKER_OPEN: Consequence(_R.NO, _B.NONE, _C.REFUNDED, "wait until it is probed again (mdagent sources status)"),
+    FailureKind.NETWORK_DOWN: Consequence(_R.NO, _B.NONE, _C.REFUNDED, "check this machine's network, then run it again"),
     FailureKind.CANCELLED: Consequence(_R.NO, _B.NONE, _C.UNLESS_SENT, "run the same command again: it goes on where it stopped"),
 }
 
@@ -162,7 +168,8 @@ def kind_of_status(status: int, body: str) -> FailureKind | None:
 class Failure:
     """What went wrong. `detail` is one plain sentence, at most 300 characters, free of secrets and of control characters.
 
-    `retry_after` (seconds) and `until` (an aware instant) say how long the provider wants to be left alone.
+    `retry_after` (seconds) and `until` (an aware instant) say how long the provider wants to be left alone. `unreachable`: no answer
+    of any kind, not even a refusal, so that it may be our own network that is down.
     """
 
     kind: FailureKind
@@ -170,6 +177,7 @@ class Failure:
     status: int | None = None
     retry_after: float | None = None
     until: datetime | None = None
+    unreachable: bool = False
 
     @property
     def consequence(self) -> Consequence:

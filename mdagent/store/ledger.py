@@ -1,57 +1,41 @@
 """The ledger: what processes must agree on, in one SQLite file (WAL, mode 0600).
 
 One row of `attempts` is one request to a provider, from its reservation on; the quota that is used is counted from these rows,
-so there is no second count to fall out of step. Every decision is one short `BEGIN IMMEDIATE` transaction, and reads the clock
-inside it. Stored times are epoch microseconds, UTC.
+so there is no second count to fall out of step. A request counts as sent from its reservation on: nothing lies between the two that
+takes time, and a process killed there is charged. Every decision is one short `BEGIN IMMEDIATE` transaction, and reads the clock
+inside it. An account is a source under one key. Stored times are epoch microseconds, UTC.
 """
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from random import SystemRandom
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull
-from mdagent.guard.limits import Grant, Never, Refusal, Usage, admit, oldest_needed
+from mdagent.guard.breaker import force, reset
+from mdagent.guard.limits import Denied, Grant, Refusal
+from mdagent.store import breakers, quota
+from mdagent.store.ledger_schema import STEPS, VERSION
+from mdagent.store.quota import NO_RULES, STEP_BACK, Asked, Turn, us, when
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from mdagent.clock import Clock
-    from mdagent.guard.limits import Window
+    from mdagent.guard.backoff import Dice
+    from mdagent.guard.limits import Usage, Window
     from mdagent.guard.outcome import Attempt, Failure
+    from mdagent.store.quota import Lesson, Reservation, Rules
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS attempts (
-    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, source TEXT NOT NULL, endpoint TEXT NOT NULL, host TEXT NOT NULL, run TEXT NOT NULL,
-    subject TEXT NOT NULL, cost INTEGER NOT NULL, state TEXT NOT NULL, status INTEGER, kind TEXT, detail TEXT, ms REAL, size INTEGER,
-    noticed INTEGER);
-CREATE INDEX IF NOT EXISTS attempts_by_source ON attempts (source, at);
-CREATE TABLE IF NOT EXISTS blocks (
-    source TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL, strikes INTEGER NOT NULL, reason TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS unknown_symbols (
-    source TEXT NOT NULL, symbol TEXT NOT NULL, until INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (source, symbol));
-CREATE TABLE IF NOT EXISTS epochs (number INTEGER PRIMARY KEY, at INTEGER NOT NULL, fingerprint TEXT NOT NULL, flat TEXT NOT NULL);
-"""
-_VERSION = 1
-_STEP_BACK = timedelta(seconds=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One published state of the settings; `flat` is path -> printable value, secrets masked."""
-
-    number: int
-    at: datetime
-    fingerprint: str
-    flat: Mapping[str, str]
+T = TypeVar("T")
+_LONG = 3600.0  # seconds of a window that is worth a wait for the disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,28 +49,30 @@ class Block:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """What the ledger knows of a source over a window of time."""
-
-    source: str
-    sent: int
-    failed: int
-    last_at: datetime | None
-    last_failure: str | None
-    median_ms: float | None
+_PUT = (
+    "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, usd, priority, interval, state)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,'sent')"
+)
+_SETTLED = "UPDATE attempts SET state=?, status=?, kind=?, detail=?, ms=?, size=?, host=?, unreachable=? WHERE id=?"
 
 
-def _us(instant: datetime) -> int:
-    return int(instant.timestamp() * 1_000_000)
+_LOOK = (
+    "SELECT (SELECT max(at) FROM attempts WHERE account IN (?, ?)), EXISTS (SELECT 1 FROM blocks WHERE source IN (?, ?)),"
+    " EXISTS (SELECT 1 FROM breakers WHERE account = ?), EXISTS (SELECT 1 FROM paces WHERE account = ?)"
+)
 
 
-def _when(us: int) -> datetime:
-    return datetime.fromtimestamp(us / 1_000_000, UTC)
+class Noted(NamedTuple):
+    """What of an account is out of the ordinary."""
+
+    block: bool
+    breaker: bool
+    pace: bool
 
 
-def open_ledger(path: Path, clock: Clock) -> Ledger:
-    """The ledger at `path`, made when absent. Raises StoreDamaged, StoreFull, StoreBusy, ConfigError (place not writable)."""
+def open_ledger(path: Path, clock: Clock, dice: Dice | None = None) -> Ledger:
+    """The ledger at `path`, made when absent. `dice` spread the waits of breakers. Raises StoreDamaged, StoreFull, StoreBusy, ConfigError
+    (place not writable)."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -97,28 +83,37 @@ def open_ledger(path: Path, clock: Clock) -> Ledger:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StoreFull(msg, "free some space, then run the same command again") from error
         raise ConfigError(msg, "set MDAGENT_HOME to a folder you may write") from error
-    return Ledger(path, clock)
+    return Ledger(path, clock, dice)
 
 
 class Ledger:
     """An open ledger; one a process, closed with it. Every method is one transaction."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, dice: Dice | None = None) -> None:
         self.path = path
+        self.dice = dice or SystemRandom()
         self._clock = clock
+        self._durable = False
+        self._counts: quota.Counts = {}
         with self._telling():
             self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
+            self._migrate()
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > VERSION:
+            msg = f"the ledger {self.path} has version {version}, this mdagent knows version {VERSION}"
+            raise StoreDamaged(msg, "use the mdagent that wrote it, or a newer one")
+        if version == VERSION:
+            return
+        with self._deciding():  # another process may have done it meanwhile
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
-            if version > _VERSION:
-                msg = f"the ledger {path} has version {version}, this mdagent knows version {_VERSION}"
-                raise StoreDamaged(msg, "use the mdagent that wrote it, or a newer one")
-            if version < _VERSION:
-                with self._deciding():
-                    for statement in filter(str.strip, _SCHEMA.split(";")):
-                        self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version={_VERSION}")
+            for step in STEPS[version:]:
+                for statement in filter(str.strip, step.split(";")):
+                    self._db.execute(statement)
+            self._db.execute(f"PRAGMA user_version={VERSION}")
 
     def __enter__(self) -> Self:
         return self
@@ -150,42 +145,67 @@ class Ledger:
                 raise
             self._db.execute("COMMIT")
 
-    def _now(self, source: str, wall: datetime) -> datetime:
-        """The time of a decision. Where the clock was set back, what lies in its future is held to have happened when that was
-        first noticed: so no window grants more than its limit, not even when the clock is put right again, and nobody waits for
+    def _look(self, source: str, account: str, wall: datetime) -> Noted:
+        """Is anything noted of the account? And where the clock was set back, what lies in its future is held to have happened when that
+        was first noticed: so no window grants more than its limit, not even when the clock is put right again, and nobody waits for
         one, or for a block, longer than its length."""
-        now, ahead = _us(wall), _us(wall + _STEP_BACK)
-        stray = "UPDATE attempts SET noticed = ? WHERE source = ? AND at > ? AND coalesce(noticed, at) > ?"
-        self._db.execute(stray, (now, source, ahead, ahead))
-        self._db.execute("UPDATE blocks SET until = until - since + ?, since = ? WHERE source = ? AND since > ?", (now, now, source, ahead))
-        return wall
+        both = (account, source)
+        latest, *noted = self._db.execute(_LOOK, (*both, *both, account, account)).fetchone()
+        now, ahead = us(wall), us(wall + STEP_BACK)
+        if latest is not None and latest > ahead:
+            stray = "UPDATE attempts SET noticed = ? WHERE account IN (?, ?) AND at > ? AND coalesce(noticed, at) > ?"
+            self._db.execute(stray, (now, *both, ahead, ahead))
+            self._counts.clear()
+        found = Noted(*map(bool, noted))
+        if found.block:
+            moved = "UPDATE blocks SET until = until - since + ?, since = ? WHERE source IN (?, ?) AND since > ?"
+            self._db.execute(moved, (now, now, *both, ahead))
+        return found
 
-    def reserve(self, source: str, windows: Sequence[Window], *, what: Reservation) -> Grant | Refusal | Never:
-        """Take one request's share of every window, or none: then the answer says which window refused and for how long."""
-        with self._deciding() as wall:
-            now = self._now(source, wall)
-            block = self._block(source)
-            if block and block.until > now:
-                return Refusal(block.reason, (block.until - now).total_seconds(), block.until)
-            usage = self._usage(source, windows, now)
-            answer = admit(windows, usage, what.cost, now)
-            if not isinstance(answer, Grant):
+    def reserve(self, source: str, windows: Sequence[Window], *, what: Reservation, rules: Rules = NO_RULES) -> Grant | Refusal | Denied:
+        """Take one request's share of every window and of the budgets, past its breakers, or take nothing: then the answer says what
+        refused it and for how long. One that can wait so long is given a place in the queue of its class."""
+        asked = Asked(what, source, windows, rules)
+        account = asked.accounts[0]
+        self._write_through(any(isinstance(w.per, str) or w.per >= _LONG for w in windows))
+        with self._deciding() as now:
+            turn, noted = Turn(self._db, now, self.dice), self._look(source, account, now)
+            passed = breakers.pass_through(turn, asked) if noted.breaker else breakers.NOTHING_NOTED
+            answer = passed if isinstance(passed, Denied) else self._afford(turn, asked, noted)
+            if isinstance(answer, Refusal):
+                return quota.queue(self._db, account, what, answer, now)
+            quota.leave(self._db, what.ticket)
+            if isinstance(answer, Denied) or isinstance(passed, Denied):
                 return answer
-            row = (_us(now), source, what.endpoint, what.host, what.run, what.subject, what.cost)
-            put = "INSERT INTO attempts (at, source, endpoint, host, run, subject, cost, state) VALUES (?,?,?,?,?,?,?,'sent')"
-            return Grant(self._db.execute(put, row).lastrowid or 0)
+            for endpoint, breaker in passed.changed:
+                breakers.keep(self._db, account, endpoint, breaker)
+            place, priority = (what.endpoint, what.host, what.run, what.subject), int(what.priority)
+            row = (us(now), source, account, *place, what.cost, what.usd, priority, what.interval)
+            token = self._db.execute(_PUT, row).lastrowid or 0
+            return Grant(token, passed.generations, passed.probe, passed.degraded)
 
-    def _usage(self, source: str, windows: Sequence[Window], now: datetime) -> list[Usage]:
-        since = oldest_needed(windows, now)
-        rows = self._db.execute(
-            "SELECT CASE WHEN at > ? THEN coalesce(noticed, at) ELSE at END AS told, cost FROM attempts"
-            " WHERE source = ? AND at > ? AND told > ? AND state <> 'refunded' ORDER BY told",
-            (_us(now + _STEP_BACK), source, _us(since), _us(since)),
-        )
-        return [Usage(_when(at), cost) for at, cost in rows]
+    def _write_through(self, wanted: bool) -> None:  # noqa: FBT001
+        """What counts for an hour or more is on the disk before the request goes: a lost row would be quota spent twice. How a request
+        went may be lost with the power: then it stays charged."""
+        if wanted != self._durable:
+            with self._telling():
+                self._db.execute(f"PRAGMA synchronous={'FULL' if wanted else 'NORMAL'}")
+            self._durable = wanted
 
-    def settle(self, token: int, attempt: Attempt, *, refund: bool) -> None:
-        """Write down how a granted request went; its quota is given back only on proof that nothing was sent."""
+    def _afford(self, turn: Turn, asked: Asked, noted: Noted) -> Grant | Refusal | Denied:
+        block = self._block(asked.source, asked.accounts[0]) if noted.block else None
+        if block and block.until > turn.now:
+            return Refusal(block.reason, (block.until - turn.now).total_seconds(), block.until)
+        return quota.afford(turn, asked, self._counts)
+
+    def leave(self, ticket: int) -> None:
+        """Give up a place in the queue."""
+        with self._deciding():
+            quota.leave(self._db, ticket)
+
+    def settle(self, token: int, attempt: Attempt, *, refund: bool, lesson: Lesson | None = None) -> bool:
+        """Write down how a granted request went, and what it teaches breakers and pace; its quota is given back only on proof that
+        nothing was sent. True where it is the network that is down, not the source."""
         failure = attempt.failure
         told = (
             "refunded" if refund else "settled",
@@ -195,55 +215,118 @@ class Ledger:
             attempt.ms,
             attempt.size,
             attempt.host,
+            bool(failure and failure.unreachable),
             token,
         )
-        with self._deciding():
-            self._db.execute("UPDATE attempts SET state=?, status=?, kind=?, detail=?, ms=?, size=?, host=? WHERE id=?", told)
+        self._write_through(False)  # noqa: FBT003
+        account = lesson.accounts[0] if lesson else attempt.source
+        if failure is None and attempt.ms <= breakers.BRISK and self._settled_at_once(told, account):
+            return False
+        with self._deciding() as now:
+            self._db.execute(_SETTLED, told)
+            if refund:
+                self._db.execute("UPDATE attempts SET cost = 0, usd = 0 WHERE id = ?", (token,))
+            if lesson is None:
+                return False
+            turn = Turn(self._db, now, self.dice)
+            quota.adapt(turn, lesson, failure)
+            return breakers.learn(turn, replace(attempt, token=token), lesson)
+
+    def _settled_at_once(self, told: tuple[object, ...], account: str) -> bool:
+        """A good and brisk answer from an account of which nothing is noted teaches nothing: one statement is enough."""
+        nothing_noted = " AND NOT EXISTS (SELECT 1 FROM breakers WHERE account = ?) AND NOT EXISTS (SELECT 1 FROM paces WHERE account = ?)"
+        with self._telling():
+            return bool(self._db.execute(_SETTLED + nothing_noted, (*told, account, account)).rowcount)
+
+    def correct(self, source: str, window: Window, left: int, account: str = "") -> None:
+        """The provider says that less is left of a window than we counted: somebody else uses the key, and that is written down as a
+        request of theirs. More is not believed."""
+        with self._deciding() as wall:
+            self._look(source, account or source, wall)
+            quota.correct(self._db, (account or source, source), window, left, wall)
+
+    def judge(self, token: int, rows: int, bad: int, score: float | None) -> None:
+        """The rows that an answer brought, how many of them were refused, and the grade of the rest."""
+        with self._deciding() as now:
+            put = "UPDATE attempts SET rows = ?, bad = ?, score = ? WHERE id = ? RETURNING account, endpoint"
+            found = self._db.execute(put, (rows, bad, score, token)).fetchone()
+            if found:
+                breakers.judge(Turn(self._db, now, self.dice), found, rows, bad)
 
     def amend(self, token: int, failure: Failure) -> None:
-        """An attempt that was settled as good was not."""
-        with self._deciding():
-            self._db.execute("UPDATE attempts SET kind = ?, detail = ? WHERE id = ?", (str(failure.kind), failure.detail, token))
+        """An attempt that was settled as good was not; the breaker of its endpoint hears of it."""
+        with self._deciding() as now:
+            put = "UPDATE attempts SET kind = ?, detail = ? WHERE id = ? RETURNING account, endpoint, ms"
+            for *where, ms in self._db.execute(put, (str(failure.kind), failure.detail, token)).fetchall():
+                breakers.blame(Turn(self._db, now, self.dice), (where[0], where[1]), failure, ms or 0.0)
 
-    def block(self, source: str, seconds: float, reason: str, *, fresh: bool = True) -> Block:
-        """No request to this source by any process for so long. A block in force is never shortened; `fresh` counts strikes anew."""
-        with self._deciding() as wall:
-            now = self._now(source, wall)
-            old = self._block(source)
+    def block(self, source: str, seconds: float, reason: str, *, fresh: bool = True, account: str = "") -> Block:
+        """No request to this account by any process for so long. A block in force is never shortened; `fresh` counts strikes anew."""
+        with self._deciding() as now:
+            self._look(source, account or source, now)
+            old = self._block(source, account)
             until = max(now + timedelta(seconds=seconds), old.until if old else now)
             strikes = old.strikes + 1 if old and not fresh else 1
-            self._db.execute("INSERT OR REPLACE INTO blocks VALUES (?,?,?,?,?)", (source, _us(now), _us(until), strikes, reason))
+            row = (account or source, us(now), us(until), strikes, reason)
+            self._db.execute("INSERT OR REPLACE INTO blocks VALUES (?,?,?,?,?)", row)
             return Block(source, now, until, strikes, reason)
 
-    def unblock(self, source: str) -> None:
+    def unblock(self, source: str, account: str = "") -> None:
         """A good answer came: the next block starts from the first step again."""
         with self._deciding():
-            self._db.execute("DELETE FROM blocks WHERE source = ?", (source,))
+            self._db.execute("DELETE FROM blocks WHERE source IN (?, ?)", (account or source, source))
 
-    def _block(self, source: str) -> Block | None:
-        row = self._db.execute("SELECT since, until, strikes, reason FROM blocks WHERE source = ?", (source,)).fetchone()
-        return Block(source, _when(row[0]), _when(row[1]), row[2], row[3]) if row else None
+    def _block(self, source: str, account: str) -> Block | None:
+        query = "SELECT since, until, strikes, reason FROM blocks WHERE source IN (?, ?) ORDER BY until DESC LIMIT 1"
+        row = self._db.execute(query, (account or source, source)).fetchone()
+        return Block(source, when(row[0]), when(row[1]), row[2], row[3]) if row else None
 
-    def blocked(self, source: str) -> Block | None:
-        """The last block of a source, over or not."""
+    def blocked(self, source: str, account: str = "") -> Block | None:
+        """The last block of an account, over or not."""
         with self._telling():
-            return self._block(source)
+            return self._block(source, account)
 
     def sent_since(self, source: str, since: datetime) -> int:
         """Requests sent to a source after `since`, by any process."""
-        query = "SELECT count(*) FROM attempts WHERE source = ? AND at > ? AND state <> 'refunded'"
+        query = "SELECT count(*) FROM attempts WHERE source = ? AND at > ? AND state IN ('sent', 'settled')"
         with self._telling():
-            return int(self._db.execute(query, (source, _us(since))).fetchone()[0])
+            return int(self._db.execute(query, (source, us(since))).fetchone()[0])
 
-    def usage(self, source: str, windows: Sequence[Window], now: datetime) -> list[Usage]:
+    def usage(self, source: str, windows: Sequence[Window], now: datetime, account: str = "") -> list[Usage]:
         """The charged requests that any of the windows still counts, oldest first."""
         with self._telling():
-            return self._usage(source, windows, now)
+            return quota.usage(self._db, (account or source, source), windows, now)
+
+    def force_open(self, account: str, endpoint: str, why: str) -> None:
+        """An operator's order: no request to this account (or to one endpoint of it) before a reset."""
+        with self._deciding() as now:
+            breakers.change(self._db, account, endpoint, now, lambda b: force(b, "operator", why, now))
+
+    def reset_breaker(self, account: str, endpoint: str) -> None:
+        """An operator's word that the cause is gone: what is open is tested by the next request, and a block is lifted."""
+        with self._deciding() as now:
+            breakers.change(self._db, account, endpoint, now, lambda b: reset(b, now))
+            if not endpoint:  # a block from before keys were told apart has the source's name alone
+                self._db.execute("DELETE FROM blocks WHERE source IN (?, ?)", (account, account.partition(":")[0]))
+                self._db.execute("DELETE FROM paces WHERE account = ?", (account,))
+
+    def switch(self, source: str, *, on: bool) -> None:
+        """Whether any process may ask a source at all."""
+        with self._deciding() as now:
+            if on:
+                self._db.execute("DELETE FROM marks WHERE name = ?", (f"disabled {source}",))
+            else:
+                self._db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (f"disabled {source}", us(now)))
+
+    def switched_off(self) -> frozenset[str]:
+        """The sources that an operator has disabled."""
+        rows = self.rows("SELECT substr(name, 10) FROM marks WHERE name LIKE 'disabled %'")
+        return frozenset(name for (name,) in rows)
 
     def remember_unknown(self, source: str, symbol: str, until: datetime, reason: str) -> None:
         """This source does not know this symbol; not to be asked again before `until`."""
         with self._deciding():
-            self._db.execute("INSERT OR REPLACE INTO unknown_symbols VALUES (?,?,?,?)", (source, symbol, _us(until), reason))
+            self._db.execute("INSERT OR REPLACE INTO unknown_symbols VALUES (?,?,?,?)", (source, symbol, us(until), reason))
 
     def forget_unknown(self, source: str, symbol: str) -> None:
         """This source knows the symbol after all."""
@@ -254,58 +337,28 @@ class Ledger:
         """Until when, and why, a symbol is held to be unknown at a source."""
         with self._telling():
             query = "SELECT until, reason FROM unknown_symbols WHERE source = ? AND symbol = ? AND until > ?"
-            row = self._db.execute(query, (source, symbol, _us(self._clock.now()))).fetchone()
-        return (_when(row[0]), str(row[1])) if row else None
+            row = self._db.execute(query, (source, symbol, us(self._clock.now()))).fetchone()
+        return (when(row[0]), str(row[1])) if row else None
 
-    def tally(self, source: str, since: datetime) -> Tally:
-        """Requests and failures of a source since a time."""
-        query = "SELECT at, kind, detail, ms FROM attempts WHERE source = ? AND at > ? AND state <> 'refunded' ORDER BY at"
-        with self._telling():
-            rows = self._db.execute(query, (source, _us(since))).fetchall()
-        times = sorted(r[3] for r in rows if r[3] is not None)
-        bad = [r for r in rows if r[1] and r[1] not in ("UNKNOWN_SYMBOL", "NO_DATA")]
-        return Tally(
-            source,
-            len(rows),
-            len(bad),
-            _when(rows[-1][0]) if rows else None,
-            f"{bad[-1][1]}: {bad[-1][2]}" if bad else None,
-            times[len(times) // 2] if times else None,
-        )
-
-    def publish_epoch(self, fingerprint: str, flat: Mapping[str, str]) -> Epoch:
-        """Make these settings the ones that every running process adopts."""
+    def decide(self, make: Callable[[quota.Db, datetime], T]) -> T:
+        """What a function of the tables and the time decides, in one transaction."""
         with self._deciding() as now:
-            number = (self._db.execute("SELECT max(number) FROM epochs").fetchone()[0] or 0) + 1
-            self._db.execute("INSERT INTO epochs VALUES (?,?,?,?)", (number, _us(now), fingerprint, json.dumps(dict(flat))))
-        return Epoch(number, now, fingerprint, MappingProxyType(dict(flat)))
+            return make(self._db, now)
 
-    def epoch(self) -> Epoch | None:
-        """The last published settings."""
+    def reading(self, ask: Callable[[quota.Db], T]) -> T:
+        """What a function of the tables finds; it may change nothing."""
         with self._telling():
-            row = self._db.execute("SELECT number, at, fingerprint, flat FROM epochs ORDER BY number DESC LIMIT 1").fetchone()
-        return Epoch(row[0], _when(row[1]), row[2], MappingProxyType(json.loads(row[3]))) if row else None
+            return ask(self._db)
 
-    def epoch_number(self) -> int:
-        """The number of the last published settings, 0 for none."""
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """The answer to a question that changes nothing."""
         with self._telling():
-            return int(self._db.execute("SELECT coalesce(max(number), 0) FROM epochs").fetchone()[0])
+            return self._db.execute(query, values).fetchall()
 
     def check(self) -> str:
         """SQLite's own word on the file: "ok", or what is wrong."""
         with self._telling():
             return str(self._db.execute("PRAGMA quick_check(1)").fetchone()[0])
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """What a reservation is for. `subject` is the symbol or the words searched, `run` names the process's run."""
-
-    endpoint: str
-    host: str
-    run: str
-    subject: str
-    cost: int = 1
 
 
 def _translate(path: Path, error: sqlite3.Error) -> StoreError:

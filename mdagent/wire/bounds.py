@@ -86,9 +86,9 @@ def plain(text: str, limit: int = _TEXT_LIMIT) -> str:
     return line if len(line) <= limit else line[: limit - 3] + "..."
 
 
-def failed(kind: FailureKind, detail: str, *, sent: bool = True, status: int | None = None) -> WireFailed:
+def failed(kind: FailureKind, detail: str, *, sent: bool = True, status: int | None = None, unreachable: bool = False) -> WireFailed:
     """The exception for a failure of the wire."""
-    return WireFailed(Failure(kind, plain(detail, 300), status=status), sent=sent)
+    return WireFailed(Failure(kind, plain(detail, 300), status=status, unreachable=unreachable), sent=sent)
 
 
 async def exchange(transport: httpx.AsyncBaseTransport, request: httpx.Request, limits: Limits) -> httpx.Response:
@@ -180,7 +180,7 @@ def _out_of_time(request: httpx.Request, limits: Limits, progress: Progress) -> 
     if progress.received > _ENDLESS:
         return failed(_K.TOO_LARGE, f"{host} was still sending after {progress.received} bytes and {limits.total:g} s")
     if progress.tracked and not progress.written:
-        return failed(_K.CONNECT_FAIL, f"no connection to {host} within {limits.total:g} s", sent=False)
+        return failed(_K.CONNECT_FAIL, f"no connection to {host} within {limits.total:g} s", sent=False, unreachable=True)
     return failed(_K.TIMEOUT_READ, f"no full answer from {host} within {limits.total:g} s")
 
 
@@ -198,7 +198,8 @@ def _judged(error: Exception, request: httpx.Request, progress: Progress) -> Wir
     elif verdict.kind is _K.CONNECT_FAIL and _is_tls(error):
         verdict, words = verdict._replace(kind=_K.TLS_FAIL), "no trusted encrypted connection"
     sent = progress.written if progress.tracked else verdict.sent
-    return failed(verdict.kind, f"{request.url.host}: {words}", sent=sent)
+    timed_out = type(error).__name__ == "ConnectTimeout"
+    return failed(verdict.kind, f"{request.url.host}: {words}", sent=sent, unreachable=timed_out and verdict.kind is _K.CONNECT_FAIL)
 
 
 def _is_tls(error: BaseException | None) -> bool:

@@ -280,11 +280,11 @@ class _CheckedBackend(httpcore.AsyncNetworkBackend):
         try:
             texts = await asyncio.wait_for(answer, patience)
         except TimeoutError:
-            raise failed(FailureKind.CONNECT_FAIL, f"the name {host} was not resolved in time", sent=False) from None
+            raise failed(FailureKind.CONNECT_FAIL, f"the name {host} was not resolved in time", sent=False, unreachable=True) from None
         except (OSError, UnicodeError) as error:
-            raise failed(FailureKind.CONNECT_FAIL, f"the name {host} cannot be resolved", sent=False) from error
+            raise failed(FailureKind.CONNECT_FAIL, f"the name {host} cannot be resolved", sent=False, unreachable=True) from error
         if not texts:
-            raise failed(FailureKind.CONNECT_FAIL, f"the name {host} has no address", sent=False)
+            raise failed(FailureKind.CONNECT_FAIL, f"the name {host} has no address", sent=False, unreachable=True)
         return [ip_address(text) for text in dict.fromkeys(texts)]
 
 
@@ -300,7 +300,8 @@ def _unreachable(host: str, port: int, error: Exception) -> WireFailed:
     while cause is not None and cause.__cause__ is not None:
         cause = cause.__cause__
     why = "no connection in time" if isinstance(error, httpcore.ConnectTimeout) else (getattr(cause, "strerror", None) or "no connection")
-    return failed(FailureKind.CONNECT_FAIL, f"{host}:{port}: {plain(str(why), 80)}", sent=False)
+    answered = isinstance(cause, ConnectionRefusedError)  # by somebody: the network is there
+    return failed(FailureKind.CONNECT_FAIL, f"{host}:{port}: {plain(str(why), 80)}", sent=False, unreachable=not answered)
 
 
 class _WatchedStream(httpcore.AsyncNetworkStream):

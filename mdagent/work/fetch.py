@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.work.fill import Filled, Tools, fill
+from mdagent.work.flight import flight
 from mdagent.work.learn import Unlearned, learn, unlearned
 from mdagent.work.report import Considered, Line
 from mdagent.work.spans import BEGINNING
 from mdagent.work.standing import line_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mdagent.work.fit import Server, Wish
+
+_OUT_OF_REACH = 2
+_SPARED = "not asked: others come first"
 
 __all__ = ["Tools", "fetch", "unserved"]
 
@@ -23,18 +29,42 @@ async def fetch(wish: Wish, tools: Tools) -> Line:
     Raises StoreError."""
     considered, sent = list(wish.considered), 0
     tried: list[Line] = []
-    for server in wish.servers:
+
+    async def served_by(server: Server, tools: Tools) -> bool:
+        nonlocal sent
         line = await _from(server, wish, tools)
         sent += line.requests
         why = "served it" if line.failure is None else f"{line.failure.kind}: {line.failure.detail}"
-        considered.append(Considered(server.source.spec.name, line.failure is None, (why,)))
+        considered.append(Considered(server.source.spec.name, line.failure is None, (why,), wish.sums_of(server)))
         tried.append(line)
-        if line.failure is None:
+        return line.failure is None
+
+    for server in wish.servers:
+        if await served_by(server, tools) or _offline(tried):
             break
     if not tried:
         return unserved(wish)
+    resort = _last_resort(wish, tried)
+    if resort is not None:
+        await served_by(resort, replace(tools, last_resort=True))
+    spared = wish.servers[len(tried) :] if resort is None else ()
+    considered += [Considered(s.source.spec.name, chosen=False, reasons=(_SPARED,), arithmetic=wish.sums_of(s)) for s in spared]
     told = tried[-1] if tried[-1].failure is None else max(tried, key=_telling)
     return told._replace(considered=tuple(considered), requests=sent)
+
+
+def _offline(tried: Sequence[Line]) -> bool:
+    """Have so many sources been out of reach that the others are not worth the wait?"""
+    return sum(line.failure is not None and line.failure.kind is FailureKind.NETWORK_DOWN for line in tried) >= _OUT_OF_REACH
+
+
+def _last_resort(wish: Wish, tried: Sequence[Line]) -> Server | None:
+    """Where breakers refuse every source for its failures: the one that is to be tested soonest."""
+    failures = [line.failure for line in tried]
+    if not all(f is not None and f.kind is FailureKind.BREAKER_OPEN for f in failures):
+        return None
+    waits = [(f.until, n) for n, f in enumerate(failures) if f is not None and f.until is not None]
+    return wish.servers[min(waits)[1]] if waits else None
 
 
 def _telling(line: Line) -> tuple[int, bool]:
@@ -60,11 +90,12 @@ async def _from(server: Server, wish: Wish, tools: Tools) -> Line:
     if known:
         told = f"{name} does not know {stored.symbol} (asked before; it is asked again from {known[0]:%Y-%m-%d %H:%M}Z, or with --refresh)"
         return _standing(wish, server, Filled(failure=Failure(FailureKind.UNKNOWN_SYMBOL, told)), tools)[0]
-    done = await fill(source, stored, tools, wanted=wanted, refresh=wish.refresh)
-    line, lack = _standing(wish, server, done, tools)
-    if lack is not None:
-        done = done.and_then(await learn(source, stored, lack, tools))
-        line, _ = _standing(wish, server, done, tools)
+    async with flight(name, stored, tools):
+        done = await fill(source, stored, tools, wanted=wanted, refresh=wish.refresh)
+        line, lack = _standing(wish, server, done, tools)
+        if lack is not None:
+            done = done.and_then(await learn(source, stored, lack, tools))
+            line, _ = _standing(wish, server, done, tools)
     if not line.bars and done.failure is None and done.lacking is not None:
         return line._replace(failure=done.lacking)
     return line._replace(cut=bool(done.notes) and stored.start > BEGINNING)

@@ -47,10 +47,13 @@ class Tools:
     patience: float  # seconds that a request may wait for its turn and for quota, besides
     bounded_depth: bool  # does the world keep only so much past? (a recording is what it is)
     known: Callable[[Reader, BarRequest], tuple[Sequence[Session] | None] | None] = lambda _reader, _request: None
+    last_resort: bool = False  # every source is down: one of them may be probed
 
     def call(self, endpoint: str, request: BarRequest) -> Call:
         """A call for that request, from now on."""
-        return Call(endpoint, request.symbol.ticker, self.clock.monotonic() + (request.deadline or self.deadline), self.patience)
+        deadline = self.clock.monotonic() + (request.deadline or self.deadline)
+        asked = (request.interval.value, request.priority, self.last_resort)
+        return Call(endpoint, request.symbol.ticker, deadline, self.patience, *asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +131,7 @@ def take(source: Source, window: BarRequest, result: Result[BarSet], sessions: S
         bars = replace(result.value, fetched_at=now)
         if result.failure is not None and len(bars):  # pages up to the last one that came are settled, what follows is due still
             window = window.over(window.start, _after(bars, window))
-        kept = keep(source, window, bars, sessions, tools)
+        kept = keep(source, window, bars, sessions, tools, judged=partial(tools.gate.judged, result.attempts))
         if isinstance(kept, Failure) and result.failure is None:
             tools.gate.blame(result.attempts, kept)
         came = result.failure or kept
@@ -147,8 +150,16 @@ def _after(bars: BarSet, window: BarRequest) -> datetime:
     return min(last + timedelta(microseconds=1), window.end)
 
 
-def keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[Session] | None, tools: Tools) -> Kept | Failure:
-    """Judge an answer and write it, or say why it cannot be kept."""
+def keep(  # noqa: PLR0913  an answer, what it was asked for, and who hears of it
+    source: Source,
+    window: BarRequest,
+    bars: BarSet,
+    sessions: Sequence[Session] | None,
+    tools: Tools,
+    *,
+    judged: Callable[[int, int, float | None], None],
+) -> Kept | Failure:
+    """Judge an answer and write it, or say why it cannot be kept. `judged` is told its rows, the bad ones, and the score of the rest."""
     now, delay = tools.clock.now(), source.delay
     if bars.adjustment is not window.adjustment:
         words = f"{window.adjustment} prices of {window.symbol} were asked for, the answer has {bars.adjustment} prices"
@@ -166,19 +177,10 @@ def keep(source: Source, window: BarRequest, bars: BarSet, sessions: Sequence[Se
         pending = min(pending, bars.complete_until)
     kept = replace(verdict.keep, complete_until=pending)
     given = grade(verdict)
-    batch = Batch(
-        tools.gate.run,
-        window,
-        kept,
-        bar_scores(given, verdict, kept),
-        _not_before(kept, pending),
-        verdict,
-        given,
-        "\n".join(arithmetic(given)),
-        settle(window, verdict.absences, pending, now),
-        now,
-        tells_actions=bars.delivery.events,
-    )
+    judged(bars.delivery.rows, len(verdict.quarantine), given.score)
+    spans, sums = settle(window, verdict.absences, pending, now), "\n".join(arithmetic(given))
+    marks = bar_scores(given, verdict, kept), _not_before(kept, pending)
+    batch = Batch(tools.gate.run, window, kept, *marks, verdict, given, sums, spans, now, tells_actions=bars.delivery.events)
     with tools.store.writing(f"fetch {window.symbol}") as writer:
         return writer.keep(batch)
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import date
 
+    from mdagent.guard.route import Ranked
     from mdagent.market import Adjustment, BarRequest
     from mdagent.sources.base import Plan, Source, SourceSpec
 
@@ -39,6 +40,11 @@ class Wish(NamedTuple):
     considered: tuple[Considered, ...] = ()
     refusals: tuple[Unfit, ...] = ()
     notes: tuple[str, ...] = ()
+    ranking: tuple[Ranked, ...] = ()
+
+    def sums_of(self, server: Server) -> tuple[str, ...]:
+        """The arithmetic that gave a server its place."""
+        return next((r.arithmetic() for r in self.ranking if r.source == server.source.spec.name), ())
 
 
 def wish_for(request: BarRequest, sources: Iterable[Source], *, refresh: bool, world: str, today: date) -> Wish:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
-from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_remaining, read_retry_after
-from mdagent.guard.limits import Grant, Never
+from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_counts, read_remaining, read_retry_after
+from mdagent.guard.limits import Denied, Grant, span
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind
+from mdagent.market import Priority
 from mdagent.sources.base import COST
-from mdagent.store.ledger import Reservation
+from mdagent.store.quota import NO_RULES, Lesson, Reservation, Rules
 from mdagent.untrusted import one_line, without
 from mdagent.wire.bounds import Limits, WireFailed
 
@@ -39,6 +40,8 @@ _HOUR = timedelta(hours=1)
 _SYMBOL_MEMORY = timedelta(hours=24)
 _COUNTS = re.compile(r"date|age|retry-after|[a-z0-9-]*(rate-?limit|credits|messages|quota)[a-z0-9-]*")
 _MOST_COUNTS = 16
+_SHORTEST_WAIT = 0.02
+_UNWANTED = "refuses this client (HTTP 429 on its first request): blocked, not a quota that was spent"
 
 
 class Sender(Protocol):
@@ -58,17 +61,22 @@ class Policy:
     cooldown: float
     hosts: tuple[str, ...]
     secrets: tuple[str, ...] = ()
+    rules: Rules = NO_RULES
+    usd: float = 0.0  # of one credit
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """What the user asked of one source. `deadline` is on the monotonic clock; the time that it waits for its turn or for quota,
-    at most `patience` seconds, is not counted."""
+    at most `patience` seconds, is not counted. `last_resort`: all other sources are down, so that an open breaker may be probed."""
 
     endpoint: str
     subject: str
     deadline: float
     patience: float = 0.0
+    interval: str = ""
+    priority: Priority = Priority.NORMAL
+    last_resort: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +90,9 @@ class Result(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """One request and what came back: a reply that the conversation is to read, or else a failure. `token` is its row in the ledger."""
+    """One request and what came back: a reply that the conversation is to read, or else a failure. `grant` names its row in the ledger."""
 
-    token: int | None
+    grant: Grant | None
     attempt: Attempt
     reply: httpx.Response | None
     failure: Failure
@@ -100,6 +108,8 @@ class Telling:
     attempts: list[Attempt] = field(default_factory=list)
     known: dict[str, Exchange] = field(default_factory=dict)
     settled: set[int] = field(default_factory=set)
+    once: bool = False  # a probe, or a request to a source that is degraded: not to be tried again there
+    last: Failure | None = None  # what ended the try before
 
 
 _CUT_SHORT = Failure(FailureKind.CANCELLED, "stopped before the answer came")
@@ -118,7 +128,8 @@ class Gate:
     say: Callable[[str], None]
     world: str
     _places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
-    _sent: deque[tuple[float, bool]] = field(default_factory=deque)  # when, and was it a retry
+    _sent: dict[str, deque[tuple[float, bool]]] = field(default_factory=dict)  # of each source: when, and was it a retry
+    _degraded: set[str] = field(default_factory=set)
 
     async def converse(self, source: Source, begin: Callable[[], Conversation[T]], call: Call) -> Result[T]:
         """Drive one conversation to its end. Raises StoreError when the ledger fails; every other failure is in the result."""
@@ -127,10 +138,12 @@ class Gate:
             try:
                 value = await self._drive(source, begin(), call, telling)
             except ConversationFailed as error:
-                pause = self._pause(error.failure, telling, call)
+                pause = self._pause(source.spec.name, error.failure, telling, call)
                 if pause is None:
-                    return Result(cast("T | None", error.partial), error.failure, tuple(telling.attempts))
-                telling.tried += 1
+                    shut = error.failure.kind is FailureKind.BREAKER_OPEN  # by the failure before, which says more
+                    told = telling.last if shut and telling.last else error.failure
+                    return Result(cast("T | None", error.partial), told, tuple(telling.attempts))
+                telling.tried, telling.last = telling.tried + 1, error.failure
                 self.say(f"{source.spec.name}: {error.failure.detail}; trying again in {pause:.1f} s")
                 await self.clock.sleep(pause)
             else:
@@ -167,30 +180,36 @@ class Gate:
             telling.waited += self.clock.monotonic() - queued
             exchange = await self._guarded(source, request, call, telling)
         if exchange.reply is not None:
-            self._welcome(name, exchange.reply)
+            self._welcome(name, exchange.reply, policy)
         telling.known[_memory(request)] = exchange
         return exchange
 
-    def _welcome(self, name: str, reply: httpx.Response) -> None:
-        """A good answer ends the row of strikes; one that says nothing is left is believed."""
-        now = self.clock.now()
-        block = self.ledger.blocked(name)
+    def _welcome(self, name: str, reply: httpx.Response, policy: Policy) -> None:
+        """A good answer ends the row of strikes; what it says of the quota is believed where it lowers what we think is left."""
+        now, account = self.clock.now(), policy.rules.account
+        block = self.ledger.blocked(name, account)
         if block and block.until <= now:
-            self.ledger.unblock(name)
-        rest = read_remaining({k.lower(): v for k, v in reply.headers.items()}, now)
+            self.ledger.unblock(name, account)
+        headers = {k.lower(): v for k, v in reply.headers.items()}
+        rest = read_remaining(headers, now)
         if rest:
-            self.ledger.block(name, rest, f"{name} says that nothing is left of its quota")
+            self.ledger.block(name, rest, f"{name} says that nothing is left of its quota", account=account)
+        counts = read_counts(headers)
+        window = next((w for w in policy.windows if counts and w.limit == counts.limit), None)
+        if counts and window:
+            self.ledger.correct(name, window, counts.left, account)
 
     async def _guarded(self, source: Source, request: httpx.Request, call: Call, telling: Telling) -> Exchange:
         """Reserve and send."""
         name, policy = source.spec.name, self.policy(source.spec.name)
-        token = await self._reserve(name, policy, request, call, telling)
-        if isinstance(token, Failure):
-            attempt = Attempt(name, call.endpoint, request.url.host, self.clock.now(), 0.0, None, 0, token, sent=False)
+        grant = await self._reserve(name, policy, request, call, telling)
+        if isinstance(grant, Failure):
+            attempt = Attempt(name, call.endpoint, request.url.host, self.clock.now(), 0.0, None, 0, grant, sent=False)
             telling.attempts.append(attempt)
-            return Exchange(None, attempt, None, token)
+            return Exchange(None, attempt, None, grant)
+        self._note_health(name, grant, telling)
         began, start = self.clock.now(), self.clock.monotonic()
-        exchange = Exchange(token, Attempt(name, call.endpoint, request.url.host, began, 0.0, None, 0, None), None, _CUT_SHORT)
+        exchange = Exchange(grant, Attempt(name, call.endpoint, request.url.host, began, 0.0, None, 0, None), None, _CUT_SHORT)
         try:
             seconds = min(policy.limits.total, call.deadline + telling.waited - start)
             exchange = await self._send(source, request, exchange, seconds)
@@ -198,26 +217,42 @@ class Gate:
             ms = 1000 * (self.clock.monotonic() - start)
             exchange = replace(exchange, attempt=replace(exchange.attempt, ms=ms))
             if exchange.reply is None:
-                self._settle(exchange, exchange.failure, telling)
+                if self._settle(exchange, exchange.failure, telling):
+                    exchange = replace(exchange, failure=_network_down(exchange.failure))
                 self._consequences(source, policy, exchange, call)
         return exchange
 
-    async def _reserve(self, name: str, policy: Policy, request: httpx.Request, call: Call, telling: Telling) -> int | Failure:
-        """A token, waiting for one as long as deadline or patience allow; else why there is none."""
-        what = Reservation(call.endpoint, request.url.host, self.run, call.subject, request.extensions.get(COST, 1))
-        while True:
-            answer = self.ledger.reserve(name, policy.windows, what=what)
-            if isinstance(answer, Grant):
-                return answer.token
-            if isinstance(answer, Never):
-                return Failure(FailureKind.PLAN_LIMIT, f"{name}: {answer.reason}")
-            left = max(call.patience - telling.waited, call.deadline + telling.waited - self.clock.monotonic())
-            told = f"{answer.reason}; free again at {answer.until:%Y-%m-%d %H:%M:%S}Z"
-            if answer.wait > left:
-                return Failure(FailureKind.THROTTLED, f"{name}: {told}", until=answer.until)
-            self.say(f"waiting {answer.wait:.1f} s for {name}: {told}")
-            await self.clock.sleep(answer.wait)
-            telling.waited += answer.wait
+    def _note_health(self, name: str, grant: Grant, telling: Telling) -> None:
+        """A source that is degraded gets half as many requests at once, and none twice."""
+        telling.once = grant.degraded or grant.probe
+        (self._degraded.add if grant.degraded else self._degraded.discard)(name)
+
+    async def _reserve(self, name: str, policy: Policy, request: httpx.Request, call: Call, telling: Telling) -> Grant | Failure:
+        """A grant, waiting for one as long as deadline or patience allow; else why there is none."""
+        cost, said, ticket = request.extensions.get(COST, 1), "", None
+        what = Reservation(call.endpoint, request.url.host, self.run, call.subject, cost, cost * policy.usd, call.interval, call.priority)
+        try:
+            while True:
+                left = max(call.patience - telling.waited, call.deadline + telling.waited - self.clock.monotonic())
+                what = replace(what, patience=left, ticket=ticket, last_resort=call.last_resort)
+                answer = self.ledger.reserve(name, policy.windows, what=what, rules=policy.rules)
+                if isinstance(answer, Grant):
+                    ticket = None
+                    return answer
+                if isinstance(answer, Denied):
+                    ticket = None
+                    return Failure(answer.kind, f"{name}: {answer.reason}", until=answer.until)
+                ticket, told = answer.ticket, f"{answer.reason}; free again at {answer.until:%Y-%m-%d %H:%M:%S}Z"
+                if ticket is None:
+                    return Failure(FailureKind.THROTTLED, f"{name}: {told}", until=answer.until)
+                if told != said:
+                    self.say(f"waiting {answer.wait:.1f} s for {name}: {told}")
+                said, wait = told, max(answer.wait, _SHORTEST_WAIT)
+                await self.clock.sleep(wait)
+                telling.waited += wait
+        finally:
+            if ticket is not None:  # cancelled
+                self.ledger.leave(ticket)
 
     async def _send(self, source: Source, request: httpx.Request, exchange: Exchange, seconds: float) -> Exchange:
         """The answer, or the failure that the wire, the status or the body tells."""
@@ -237,8 +272,7 @@ class Gate:
             return replace(exchange, attempt=attempt, reply=reply)
         wait = read_retry_after(reply.headers.get("retry-after"), reply.headers.get("date"), self.clock.now())
         if failure.kind is FailureKind.RATE_LIMITED and wait is None and self._first_of_the_hour(source.spec.name):
-            detail = f"{source.spec.name} refuses this client (HTTP 429 on its first request): blocked, not a quota that was spent"
-            failure = replace(failure, detail=detail)
+            failure = replace(failure, detail=f"{source.spec.name} {_UNWANTED}")
         return replace(exchange, attempt=attempt, failure=_clean(replace(failure, retry_after=wait), policy.secrets))
 
     def _impostor(self, reply: httpx.Response) -> Failure | None:
@@ -259,44 +293,67 @@ class Gate:
         if told:
             self.ledger.amend(told[-1], failure)
 
+    def judged(self, attempts: Sequence[Attempt], rows: int, bad: int, score: float | None) -> None:
+        """What the last answer was worth: its rows, those that were refused, and the grade of the others."""
+        told = [a.token for a in attempts if a.token is not None]
+        if told:
+            self.ledger.judge(told[-1], rows, bad, score)
+
     def _first_of_the_hour(self, name: str) -> bool:
         return self.ledger.sent_since(name, self.clock.now() - _HOUR) <= 1
 
-    def _settle(self, exchange: Exchange, failure: Failure | None, telling: Telling) -> None:
-        """Write the attempt into the ledger and the report, once."""
-        if exchange.token is None or exchange.token in telling.settled:
-            return
-        telling.settled.add(exchange.token)
-        attempt = replace(exchange.attempt, failure=failure, sent=exchange.sent, token=exchange.token)
+    def _settle(self, exchange: Exchange, failure: Failure | None, telling: Telling) -> bool:
+        """Write the attempt into the ledger and the report, once. True where it is the network that is down."""
+        grant = exchange.grant
+        if grant is None or grant.token in telling.settled:
+            return False
+        telling.settled.add(grant.token)
+        attempt = replace(exchange.attempt, failure=failure, sent=exchange.sent, token=grant.token)
         telling.attempts.append(attempt)
         charge = failure.consequence.charge if failure else Charge.CHARGED
         refund = not exchange.sent and charge in (Charge.REFUNDED, Charge.UNLESS_SENT)
-        self.ledger.settle(exchange.token, attempt, refund=refund)
+        policy = self.policy(attempt.source)
+        foreseen = failure is not None and failure.detail.endswith(_UNWANTED)
+        lesson = Lesson(attempt.source, policy.windows, policy.rules, grant.generations, foreseen)
+        down = self.ledger.settle(grant.token, attempt, refund=refund, lesson=lesson)
         _log.info("%s %s: %s in %.0f ms", attempt.source, attempt.endpoint, failure.kind if failure else attempt.status, attempt.ms)
-        self._sent.append((self.clock.monotonic(), telling.tried > 1))
+        self._sent.setdefault(attempt.source, deque()).append((self.clock.monotonic(), telling.tried > 1))
+        return down
 
     def _consequences(self, source: Source, policy: Policy, exchange: Exchange, call: Call) -> None:
         """What every process is to know of this failure: a block, an unknown symbol."""
         failure, name = exchange.failure, source.spec.name
         if failure.kind is FailureKind.UNKNOWN_SYMBOL and call.endpoint not in ("search", "batch"):
             self.remember_unknown(name, call.subject, failure)
-        block = self.ledger.blocked(name)
-        recent = block and self.clock.now() - block.until < _HOUR
+        account, now = policy.rules.account, self.clock.now()
+        block = self.ledger.blocked(name, account)
+        recent = block and now - block.until < _HOUR
         seconds = block_for(failure, block.strikes if block and recent else 0, policy.cooldown, self.dice)
+        if failure.kind is FailureKind.QUOTA_EXHAUSTED and failure.retry_after is None:
+            resets = [span(w, now)[1] for w in policy.windows if isinstance(w.per, str)]
+            seconds = (min(resets) - now).total_seconds() if resets else seconds
         if seconds is None and failure.kind is FailureKind.SERVER_ERROR:
             seconds = failure.retry_after
         if seconds:
-            self.ledger.block(name, seconds, f"{name} asked to be left alone ({failure.kind})", fresh=not recent)
+            self.ledger.block(name, seconds, f"{name} asked to be left alone ({failure.kind})", fresh=not recent, account=account)
 
-    def _pause(self, failure: Failure, telling: Telling, call: Call) -> float | None:
-        now = self.clock.monotonic()
-        while self._sent and self._sent[0][0] < now - _MEMORY:
-            self._sent.popleft()
-        budget = Budget(len(self._sent), sum(again for _, again in self._sent))
+    def _pause(self, name: str, failure: Failure, telling: Telling, call: Call) -> float | None:
+        now, sent = self.clock.monotonic(), self._sent.setdefault(name, deque())
+        while sent and sent[0][0] < now - _MEMORY:
+            sent.popleft()
+        budget = Budget(len(sent), sum(again for _, again in sent))
+        if telling.once:
+            return None
         return next_pause(failure, telling.tried, call.deadline + telling.waited - now, budget, self.dice)
 
     def _place(self, name: str, concurrency: int) -> asyncio.Semaphore:
+        if name in self._degraded and concurrency > 1:
+            return self._places.setdefault(f"{name} degraded", asyncio.Semaphore(concurrency // 2))
         return self._places.setdefault(name, asyncio.Semaphore(concurrency))
+
+
+def _network_down(failure: Failure) -> Failure:
+    return replace(failure, kind=FailureKind.NETWORK_DOWN, detail=one_line(f"several sources cannot be reached at once: {failure.detail}"))
 
 
 def _memory(request: httpx.Request) -> str:

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
 
 
 class Considered(NamedTuple):
-    """A source that was looked at for a request: chosen, or left out, and why."""
+    """A source that was looked at for a request: chosen, or left out, and why; and the sums that gave it its place in the order."""
 
     source: str
     chosen: bool
     reasons: tuple[str, ...]
+    arithmetic: tuple[str, ...] = ()
 
 
 class Line(NamedTuple):

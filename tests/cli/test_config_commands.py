@@ -17,7 +17,8 @@ from mdagent.cli.config import app
 from mdagent.clock import VirtualClock
 from mdagent.config import Flags, template
 from mdagent.errors import ConfigError
-from mdagent.store.ledger import Epoch, open_ledger
+from mdagent.store.epochs import Epoch, last_epoch
+from mdagent.store.ledger import open_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,7 +65,7 @@ class FakePrompt:
 
     def epoch(self) -> Epoch | None:
         with open_ledger(self.cwd / "home/ledger.db", self.clock) as ledger:
-            return ledger.epoch()
+            return last_epoch(ledger)
 
 
 @pytest.fixture

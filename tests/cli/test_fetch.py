@@ -41,7 +41,8 @@ def test_the_same_again_gives_the_same_bytes_without_a_request(shell: Shell) -> 
     assert (told["requests"], report["requests"]) == (2, 0)
     assert again.out == first.out
     assert again.code == first.code == 0
-    assert [s["considered"] for s in report["symbols"]] == [[{"source": "yahoo", "chosen": True, "reasons": ["the store has it"]}]] * 2
+    told = {"source": "yahoo", "chosen": True, "reasons": ["the store has it"], "arithmetic": []}
+    assert [s["considered"] for s in report["symbols"]] == [[told]] * 2
 
 
 def test_standard_output_holds_data_and_nothing_else(shell: Shell) -> None:

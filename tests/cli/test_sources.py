@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mdagent.cli.sources import COMMANDS
 from mdagent.clock import VirtualClock
 from mdagent.sources import NAMES, spec_of
 from mdagent.store.ledger import open_ledger
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 LIVE = {"MDAGENT_SANDBOX": ""}
 KEYED = [name for name in NAMES if spec_of(name).needs_key]
+STATUS = "source state why until sent_1h failed_1h median_ms quota_left last_request last_failure".split()
 FIRST = "source title enabled key intervals prices quota cost base terms facts_checked".split()  # never moved: scripts count on them
 
 
@@ -32,6 +34,10 @@ def test_the_list_has_every_source_and_its_old_columns_where_they_were(shell: Sh
     said = shell.good("sources", "list", "--json").json
     assert [row["source"] for row in said] == list(NAMES)
     assert list(said[0])[: len(FIRST)] == FIRST
+
+
+def test_the_status_has_its_old_columns_where_they_were(shell: Shell) -> None:
+    assert list(shell.good("sources", "status", "--json").json[0])[: len(STATUS)] == STATUS
 
 
 def test_the_list_tells_the_facts_of_each_source(shell: Shell) -> None:
@@ -77,7 +83,9 @@ def test_a_plan_that_the_source_does_not_have_is_a_wrong_setting(shell: Shell, w
 
 
 def test_the_list_shows_the_settings_in_force(shell: Shell) -> None:
-    assert fact(shell, "yahoo", MDAGENT_SOURCES__YAHOO__ENABLED="false")["enabled"] is False
+    off = fact(shell, "yahoo", MDAGENT_SOURCES__YAHOO__ENABLED="false")
+    assert (off["enabled"], off["disabled_by"]) == (False, "sources.yahoo.enabled is false")
+    assert fact(shell, "yahoo")["disabled_by"] == ""
     limits = "[{limit: 8, per: 1m}, {limit: 800, per: day, zone: UTC}]"
     assert fact(shell, "yahoo", MDAGENT_SOURCES__YAHOO__LIMITS=limits)["quota"] == "8 per 1m, 800 per day (UTC)"
     assert fact(shell, "yahoo", MDAGENT_SOURCES__YAHOO__BASE_URL="http://127.0.0.1:1")["base"] == "http://127.0.0.1:1"
@@ -133,7 +141,7 @@ def test_a_blocked_source_says_why_and_until_when_and_cannot_serve(stocked: Shel
     said = stocked.run("sources", "status", "--csv")
     assert said.code == 4
     row = of(said, "yahoo")
-    assert (row["state"], row["until"]) == ("blocked", "2024-02-05T22:05:00Z")
+    assert (row["state"], row["until"]) == ("throttled", "2024-02-05T22:05:00Z")
     assert "left alone" in row["why"]
     fetched = stocked.run("fetch", "NVDA", *JANUARY, "--source", "yahoo")
     assert fetched.code == 7
@@ -164,3 +172,18 @@ def test_a_person_reads_one_fact_a_line(shell: Shell) -> None:
     out = shell.good("sources", "list").out
     assert out.startswith(f"{NAMES[0]}\n")
     assert "60 per 1m" in out
+
+
+def test_the_help_of_the_group_names_every_command_in_one_line(shell: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    shell.good("sources", "--help")
+    lines = [line.split() for line in capsys.readouterr().out.partition("Commands:")[2].splitlines() if line.strip()]
+    assert [line[0] for line in lines] == list(COMMANDS)
+    assert all(line[-1].endswith(".") and not line[-1].endswith("...") for line in lines), "none is cut"
+
+
+@pytest.mark.parametrize(("word", "told"), [("opne", "did you mean open?"), ("zzz", "mdagent sources --help lists them")])
+def test_a_command_that_is_not_there_is_answered_with_the_right_one(shell: Shell, word: str, told: str) -> None:
+    said = shell.run("sources", word)
+    assert (said.code, said.out) == (2, "")
+    assert f"there is no command sources '{word}'" in said.err
+    assert told in said.err

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdagent.guard.limits import Grant, Never, Refusal, Usage, Window, admit, oldest_needed, span
+from mdagent.guard.limits import Denied, Grant, Refusal, Usage, Window, admit, oldest_needed, span
+from mdagent.guard.outcome import FailureKind
 
 NOW = datetime(2024, 1, 17, 12, 0, tzinfo=UTC)
 
@@ -67,9 +68,9 @@ def test_what_costs_more_than_a_whole_window_never_goes_and_is_told_no_time(per:
     window = Window(10, per)  # type: ignore[arg-type]
     assert isinstance(admit([window], [], 10, NOW), Grant)
     answer = admit([Window(5, 60.0), window], used(*range(1, 7)), 11, NOW)
-    assert isinstance(answer, Never)
+    assert isinstance(answer, Denied)
     alone = admit([window], used(1, cost=9), 11, NOW)
-    assert alone == Never(f"a request of 11 credits is more than the quota of {window.text} ever allows")
+    assert alone == Denied(FailureKind.PLAN_LIMIT, f"a request of 11 credits is more than the quota of {window.text} ever allows")
 
 
 def test_a_window_of_bare_requests_does_not_mind_what_they_cost() -> None:

@@ -44,7 +44,10 @@ def test_a_throttle_and_the_callers_mistakes_are_never_held_against_the_source()
 
 
 def test_quota_comes_back_only_where_nothing_can_have_been_sent() -> None:
-    assert {k for k, c in CONSEQUENCES.items() if c.charge is Charge.REFUNDED} == {K.CONNECT_FAIL, K.TLS_FAIL, K.THROTTLED}
+    assert {k for k, c in CONSEQUENCES.items() if c.charge is Charge.REFUNDED} == {
+        *(K.CONNECT_FAIL, K.TLS_FAIL, K.THROTTLED),
+        *(K.BUDGET, K.BREAKER_OPEN, K.NETWORK_DOWN),
+    }
     assert {k for k, c in CONSEQUENCES.items() if c.charge is Charge.UNLESS_SENT} == {K.SECURITY_BLOCK, K.DEADLINE, K.CANCELLED}
     assert CONSEQUENCES[K.QUOTA_EXHAUSTED].charge is Charge.FILL
 

@@ -14,11 +14,12 @@ import numpy as np
 
 from mdagent.clock import SystemClock
 from mdagent.guard.limits import Grant, Window
-from mdagent.market import Adjustment, BarRequest, BarSet, Interval, Symbol
+from mdagent.market import Adjustment, BarRequest, BarSet, Interval, Priority, Symbol
 from mdagent.quality.finding import Verdict
 from mdagent.quality.grade import Grade
 from mdagent.store.bars import BarStore
-from mdagent.store.ledger import Reservation, open_ledger
+from mdagent.store.ledger import open_ledger
+from mdagent.store.quota import Reservation
 from mdagent.store.read import Span
 from mdagent.store.write import Batch
 
@@ -98,7 +99,7 @@ def read(store: BarStore, _: str, seconds: float) -> None:
 def grants(ledger: Path, clock: Clock, limit: int, tries: int) -> int:
     """Ask for so many requests of a limit an hour; how many were granted."""
     with open_ledger(ledger, clock) as opened:
-        what = Reservation("bars", "127.0.0.1", "drill", "AAPL")
+        what = Reservation("bars", "127.0.0.1", "drill", "AAPL", priority=Priority.HIGH)
         answers = [opened.reserve(SOURCE, (Window(limit, 3600.0),), what=what) for _ in range(tries)]
     return sum(isinstance(a, Grant) for a in answers)
 

@@ -14,7 +14,10 @@ from mdagent.clock import VirtualClock
 from mdagent.errors import ConfigError, StoreBusy, StoreDamaged
 from mdagent.guard.limits import Grant, Refusal, Window
 from mdagent.guard.outcome import Attempt, Failure, FailureKind
-from mdagent.store.ledger import Ledger, Reservation, open_ledger
+from mdagent.store.epochs import epoch_number, last_epoch, publish_epoch
+from mdagent.store.ledger import Ledger, open_ledger
+from mdagent.store.quota import Reservation
+from mdagent.store.recall import speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -225,25 +228,25 @@ def test_requests_and_failures_of_a_source_are_told(ledger: Ledger, clock: Virtu
         clock.pause(1.0)
         ledger.settle(reserve(ledger, windows=many), went(failure, ms), refund=False)
     ledger.settle(reserve(ledger, windows=many), went(Failure(FailureKind.CONNECT_FAIL, "x"), sent=False), refund=True)
-    told = ledger.tally("yahoo", START)
-    assert (told.sent, told.failed, told.median_ms) == (3, 1, 20.0)
+    told = speed(ledger, "yahoo", "yahoo", START)
+    assert (told.sent, told.failed, told.p50, told.p95) == (3, 1, 20.0, 30.0)
     assert told.last_failure == "SERVER_ERROR: HTTP 503: busy"
     assert told.last_at == START + timedelta(seconds=3)
     assert ledger.sent_since("yahoo", START + timedelta(seconds=1)) == 2
-    nothing = ledger.tally("other", START)
-    assert (nothing.sent, nothing.last_at, nothing.median_ms, nothing.last_failure) == (0, None, None, None)
+    nothing = speed(ledger, "other", "other", START)
+    assert (nothing.sent, nothing.last_at, nothing.p50, nothing.last_failure, nothing.success) == (0, None, None, None, None)
 
 
 # Published settings
 
 
 def test_the_last_published_settings_are_those_in_force(ledger: Ledger, clock: VirtualClock) -> None:
-    assert (ledger.epoch(), ledger.epoch_number()) == (None, 0)
-    ledger.publish_epoch("one", {"color": "auto"})
+    assert (last_epoch(ledger), epoch_number(ledger)) == (None, 0)
+    publish_epoch(ledger, "one", {"color": "auto"})
     clock.pause(5.0)
-    second = ledger.publish_epoch("two", {"color": "never"})
-    assert second.number == ledger.epoch_number() == 2
-    told = ledger.epoch()
+    second = publish_epoch(ledger, "two", {"color": "never"})
+    assert second.number == epoch_number(ledger) == 2
+    told = last_epoch(ledger)
     assert told is not None
     assert (told.number, told.at, told.fingerprint, dict(told.flat)) == (2, START + timedelta(seconds=5), "two", {"color": "never"})
 
@@ -276,9 +279,10 @@ def test_a_place_that_cannot_be_written_is_a_matter_of_settings(tmp_path: Path, 
 
 
 def test_a_decision_that_fails_is_undone(ledger: Ledger) -> None:
+    reserve(ledger)
     with pytest.raises(ZeroDivisionError):
-        ledger.reserve("yahoo", (_Broken(0, 60.0),), what=WHAT)
-    assert granted(ledger) == 3
+        ledger.reserve("yahoo", (_Broken(1, 60.0),), what=WHAT)
+    assert granted(ledger) == 2
 
 
 class _Broken(Window):

@@ -14,6 +14,7 @@ from mdagent.guard.limits import Window
 from mdagent.guard.outcome import ConversationFailed, Failure, FailureKind, kind_of_status
 from mdagent.sources.base import Adapter, Plan, SourceSpec
 from mdagent.store.ledger import open_ledger
+from mdagent.store.quota import NO_RULES, Rules
 from mdagent.wire.bounds import Limits, WireFailed
 from mdagent.work.gate import Call, Gate, Policy, Result
 
@@ -101,6 +102,8 @@ class Stage:
     windows: tuple[Window, ...] = MANY
     concurrency: int = 2
     secrets: tuple[str, ...] = ()
+    rules: Rules = NO_RULES
+    usd: float = 0.0
     luck: float = 0.5
     world: str = "live"
     asked: list[tuple[float, str]] = field(default_factory=list)
@@ -145,7 +148,7 @@ class Stage:
 
     def policy(self, name: str) -> Policy:
         self.policies.append(name)
-        return Policy(self.windows, Limits(), self.concurrency, SPEC.cooldown, HOSTS, self.secrets)
+        return Policy(self.windows, Limits(), self.concurrency, SPEC.cooldown, HOSTS, self.secrets, self.rules, self.usd)
 
     def gate(self) -> Gate:
         return Gate(self.ledger, self, self.clock, self, "run-1", self.policy, self.said.append, self.world)

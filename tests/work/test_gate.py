@@ -13,6 +13,7 @@ import pytest
 from mdagent.errors import StoreError
 from mdagent.guard.limits import Window
 from mdagent.guard.outcome import CONSEQUENCES, FailureKind, Retry
+from mdagent.store.quota import Rules
 from mdagent.work.gate import Call
 from tests.work.played import START, Parrot, Stage, fails, says
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from mdagent.sources.base import Conversation
 
 K = FailureKind
+WATCHED = Rules(observe_only=True)  # no breaker refuses
 WIRE = [K.CONNECT_FAIL, K.TLS_FAIL, K.TIMEOUT_READ, K.TRUNCATED, K.PROTOCOL, K.TOO_LARGE, K.SECURITY_BLOCK]
 
 
@@ -103,7 +105,7 @@ def test_pauses_grow_with_full_jitter(play: Callable[..., Stage]) -> None:
     some = play(*[says("no", 500)] * 3, luck=1.0)
     some.ask("x")
     assert some.times() == [0.0, 1.0, 3.0]
-    hasty = play(*[says("no", 500)] * 3, luck=0.0)
+    hasty = play(*[says("no", 500)] * 3, luck=0.0, rules=WATCHED)
     hasty.ask("x")
     assert hasty.times() == [0.0, 0.0, 0.0]
 
@@ -141,7 +143,7 @@ def test_a_request_that_could_not_be_sent_in_time_is_not_charged(play: Callable[
 
 
 def test_the_retry_budget_is_shared_by_all_calls_of_a_gate(play: Callable[..., Stage]) -> None:
-    some = play(*[says("no", 500)] * 50, luck=0.0)
+    some = play(*[says("no", 500)] * 50, luck=0.0, rules=WATCHED)
     gate = some.gate()
     tries = []
     for _ in range(6):
@@ -152,7 +154,7 @@ def test_the_retry_budget_is_shared_by_all_calls_of_a_gate(play: Callable[..., S
 
 
 def test_a_retry_budget_heals_in_ten_minutes(play: Callable[..., Stage]) -> None:
-    some = play(*[says("no", 500)] * 50, luck=0.0)
+    some = play(*[says("no", 500)] * 50, luck=0.0, rules=WATCHED)
     gate = some.gate()
     for _ in range(4):
         some.ask("x", gate=gate)

@@ -1,0 +1,45 @@
+"""The tables of the ledger, one step for each version of it. Instants are epoch microseconds, UTC."""
+
+from __future__ import annotations
+
+STEPS: tuple[str, ...] = (
+    # 1
+    """
+    CREATE TABLE IF NOT EXISTS attempts (
+        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, source TEXT NOT NULL, endpoint TEXT NOT NULL, host TEXT NOT NULL, run TEXT NOT NULL,
+        subject TEXT NOT NULL, cost INTEGER NOT NULL, state TEXT NOT NULL, status INTEGER, kind TEXT, detail TEXT, ms REAL, size INTEGER,
+        noticed INTEGER);
+    CREATE INDEX IF NOT EXISTS attempts_by_source ON attempts (source, at);
+    CREATE TABLE IF NOT EXISTS blocks (
+        source TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL, strikes INTEGER NOT NULL, reason TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS unknown_symbols (
+        source TEXT NOT NULL, symbol TEXT NOT NULL, until INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (source, symbol));
+    CREATE TABLE IF NOT EXISTS epochs (number INTEGER PRIMARY KEY, at INTEGER NOT NULL, fingerprint TEXT NOT NULL, flat TEXT NOT NULL)
+    """,
+    # 2: an account is a source under one key; what was sent before keys were told apart counts for all of them
+    """
+    ALTER TABLE attempts ADD COLUMN account TEXT;
+    ALTER TABLE attempts ADD COLUMN priority INTEGER NOT NULL DEFAULT 2;
+    ALTER TABLE attempts ADD COLUMN usd REAL NOT NULL DEFAULT 0;
+    ALTER TABLE attempts ADD COLUMN interval TEXT NOT NULL DEFAULT '';
+    ALTER TABLE attempts ADD COLUMN unreachable INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE attempts ADD COLUMN rows INTEGER;
+    ALTER TABLE attempts ADD COLUMN bad INTEGER;
+    ALTER TABLE attempts ADD COLUMN score REAL;
+    UPDATE attempts SET account = source;
+    UPDATE attempts SET cost = 0 WHERE state = 'refunded';
+    DROP INDEX attempts_by_source;
+    CREATE INDEX attempts_by_account ON attempts (account, at, cost);
+    CREATE INDEX attempts_paid ON attempts (at, usd, source) WHERE usd > 0;
+    CREATE TABLE breakers (
+        account TEXT NOT NULL, endpoint TEXT NOT NULL, state TEXT NOT NULL, generation INTEGER NOT NULL, told TEXT NOT NULL,
+        PRIMARY KEY (account, endpoint)) WITHOUT ROWID;
+    CREATE TABLE paces (account TEXT PRIMARY KEY, factor REAL NOT NULL, changed INTEGER, overloads INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE waiting (
+        id INTEGER PRIMARY KEY, account TEXT NOT NULL, priority INTEGER NOT NULL, cost INTEGER NOT NULL, since INTEGER NOT NULL,
+        until INTEGER NOT NULL, run TEXT NOT NULL, what TEXT NOT NULL, why TEXT NOT NULL);
+    CREATE TABLE flights (series TEXT PRIMARY KEY, run TEXT NOT NULL, pid INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+    CREATE TABLE marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID
+    """,
+)
+VERSION = len(STEPS)

@@ -1,0 +1,274 @@
+"""Quota, queue and budget as the ledger's tables have them: each function is part of one of its transactions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from mdagent.guard.limits import Denied, Grant, Refusal, Usage, Window, admit, oldest_needed, span, usable
+from mdagent.guard.outcome import FailureKind
+from mdagent.guard.pace import STRATEGIES, Pace, answered, eased, overloaded, refused
+from mdagent.market import Priority
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mdagent.guard.backoff import Dice
+    from mdagent.guard.cost import Budget
+    from mdagent.guard.outcome import Failure
+
+STEP_BACK = timedelta(seconds=5)  # of the clock, which is not held to be one
+_GRACE = timedelta(seconds=5)  # so long after its time a waiter keeps its place
+_DEFAULT_WINDOW = timedelta(minutes=1)
+_OVERLOADED = 503
+_QUEUE = 200  # of those ahead are asked how long they will wait; behind more than that it is an estimate
+
+
+class Db(Protocol):
+    """A connection in a transaction."""
+
+    def execute(self, sql: str, values: Sequence[Any] = ..., /) -> Any:  # noqa: ANN401  a cursor
+        """Run one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a reservation is for. `subject` is the symbol or the words searched, `run` names the process's run. `usd` is what the request
+    costs; `patience` the seconds that it can wait, `ticket` its place in the queue; `last_resort`: all others are down."""
+
+    endpoint: str
+    host: str
+    run: str
+    subject: str
+    cost: int = 1
+    usd: float = 0.0
+    interval: str = ""
+    priority: Priority = Priority.NORMAL
+    patience: float = 0.0
+    ticket: int | None = None
+    last_resort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say of a source besides its windows. `account` is the source under one key ("": the source itself), `others`
+    those that could serve in its place; `lease` is how long one request may take at most, in seconds."""
+
+    account: str = ""
+    budgets: tuple[Budget, ...] = ()
+    strategy: str = "balanced"
+    observe_only: bool = False
+    lease: float = 20.0
+    others: tuple[str, ...] = ()
+
+
+NO_RULES = Rules()
+
+
+class Turn(NamedTuple):
+    """One transaction: the tables, the time inside it, and chance."""
+
+    db: Db
+    now: datetime
+    dice: Dice
+
+
+class Asked(NamedTuple):
+    """A reservation with all that it is decided by."""
+
+    what: Reservation
+    source: str
+    windows: Sequence[Window]
+    rules: Rules = NO_RULES
+
+    @property
+    def accounts(self) -> tuple[str, str]:
+        """The account, and the source whose older requests, of before keys were told apart, count for it too."""
+        return self.rules.account or self.source, self.source
+
+
+class Lesson(NamedTuple):
+    """What a settled attempt teaches, and whom: the generations of the breakers are those at which it began. `foreseen`: a refusal that
+    is none of the quota."""
+
+    source: str
+    windows: Sequence[Window]
+    rules: Rules = NO_RULES
+    generations: tuple[int, int] = (0, 0)
+    foreseen: bool = False
+
+    @property
+    def accounts(self) -> tuple[str, str]:
+        """As for a reservation."""
+        return self.rules.account or self.source, self.source
+
+
+def us(instant: datetime) -> int:
+    """Epoch microseconds."""
+    return int(instant.timestamp() * 1_000_000)
+
+
+def when(stamp: int) -> datetime:
+    """The instant of epoch microseconds."""
+    return datetime.fromtimestamp(stamp / 1_000_000, UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What one process has counted of a calendar window up to a row; rows are only added, so that what is new is quickly summed."""
+
+    since: int
+    last: int
+    used: int
+
+
+Counts = dict[tuple[object, ...], Counted]
+
+
+def afford(turn: Turn, asked: Asked, counts: Counts) -> Grant | Refusal | Denied:
+    """Every window and every budget, or none. `counts` is kept by the caller from one decision to the next."""
+    (db, now, _), what, accounts = turn, asked.what, asked.accounts
+    for budget in asked.rules.budgets:
+        since, until = span(Window(0, budget.per), now)
+        over = budget.over(spent(db, since, budget.source), what.usd)
+        if over:
+            return Denied(FailureKind.BUDGET, over, until)
+    factor, waits = db.execute(_OF_ACCOUNT, (accounts[0], accounts[0])).fetchone()
+    shares = [usable(w, what.priority, what.cost, factor or 1.0) for w in asked.windows]
+    ahead = _ahead(db, accounts[0], what, now) if waits else []
+    if not ahead and _fits(turn, asked._replace(windows=shares), counts):
+        return Grant(0)
+    return admit(shares, usage(db, accounts, asked.windows, now), what.cost, now, ahead=ahead)
+
+
+def spent(db: Db, since: datetime, source: str = "") -> float:
+    """USD since then, by one source or by all."""
+    query = "SELECT total(usd) FROM attempts WHERE usd > 0 AND at > ? AND cost > 0 AND (source = ? OR ? = '')"
+    return float(db.execute(query, (us(since), source, source)).fetchone()[0])
+
+
+_OF_ACCOUNT = "SELECT (SELECT factor FROM paces WHERE account = ?), EXISTS (SELECT 1 FROM waiting WHERE account = ?)"
+
+
+def _fits(turn: Turn, asked: Asked, counts: Counts) -> bool:
+    """Is there room for certain? Sums over an index, in which a row from the future of a clock set back counts in full, and one that was
+    refunded may."""
+    db, accounts = turn.db, asked.accounts
+    for window in asked.windows:
+        since = us(span(window, turn.now)[0])
+        used = _in_calendar(db, accounts, window, since, counts) if isinstance(window.per, str) else _since(db, accounts, window, since)
+        if used + (asked.what.cost if window.of == "credits" else 1) > window.limit:
+            return False
+    return True
+
+
+def _since(db: Db, accounts: tuple[str, str], window: Window, since: int) -> int:
+    return int(db.execute(_SUM[window.of], (*accounts, since)).fetchone()[0] or 0)
+
+
+def _in_calendar(db: Db, accounts: tuple[str, str], window: Window, since: int, counts: Counts) -> int:
+    key = (accounts, window.per, window.zone, window.of)
+    known = counts.get(key)
+    if known is None or known.since != since:
+        last = db.execute("SELECT max(id) FROM attempts").fetchone()[0] or 0
+        made = Counted(since, last, _since(db, accounts, window, since))
+    else:
+        last, more = db.execute(_NEWER[window.of], (*accounts, known.last)).fetchone()
+        made = Counted(since, last or known.last, known.used + int(more or 0))
+    counts[key] = made
+    return made.used
+
+
+_SUM = {
+    "credits": "SELECT sum(cost) FROM attempts WHERE account IN (?, ?) AND at > ?",
+    "requests": "SELECT count(*) FROM attempts WHERE account IN (?, ?) AND at > ? AND cost > 0",
+}
+_NEWER = {
+    "credits": "SELECT max(id), sum(cost * (account IN (?, ?))) FROM attempts WHERE id > ?",
+    "requests": "SELECT max(id), sum(account IN (?, ?) AND cost > 0) FROM attempts WHERE id > ?",
+}
+
+
+def usage(db: Db, accounts: tuple[str, str], windows: Sequence[Window], now: datetime) -> list[Usage]:
+    """The charged requests that any of the windows still counts, oldest first."""
+    since = us(oldest_needed(windows, now))
+    rows = db.execute(
+        "SELECT CASE WHEN at > ? THEN coalesce(noticed, at) ELSE at END AS told, cost FROM attempts"
+        " WHERE account IN (?, ?) AND at > ? AND told > ? AND cost > 0 ORDER BY told",
+        (us(now + STEP_BACK), *accounts, since, since),
+    )
+    return [Usage(when(at), cost) for at, cost in rows]
+
+
+def correct(db: Db, accounts: tuple[str, str], window: Window, left: int, now: datetime) -> None:
+    """Where less is left of a window than we counted, somebody else uses the key: written down as one request of theirs."""
+    since = span(window, now)[0]
+    more = window.limit - left - window.used(u for u in usage(db, accounts, [window], now) if u.at > since)
+    if more > 0:
+        put = (
+            "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, state)"
+            " VALUES (?,?,?,'elsewhere','','','',?,'foreign')"
+        )
+        db.execute(put, (us(now), accounts[1], accounts[0], more))
+
+
+def _ahead(db: Db, account: str, what: Reservation, now: datetime) -> list[Usage]:
+    """Those that wait for the same account and go first: of a better class, or longer in the same one."""
+    query = "SELECT since, cost FROM waiting WHERE account = ? AND until > ? AND (priority < ? OR (priority = ? AND id < ?))"
+    place = 1 << 62 if what.ticket is None else what.ticket
+    rows = db.execute(query + f" ORDER BY priority, id LIMIT {_QUEUE}", (account, us(now), int(what.priority), int(what.priority), place))
+    return [Usage(when(since), cost) for since, cost in rows]
+
+
+def queue(db: Db, account: str, what: Reservation, refusal: Refusal, now: datetime) -> Refusal:
+    """A place in the queue for one that will wait; who does not come back soon after its time has lost it."""
+    if refusal.wait > what.patience:
+        leave(db, what.ticket)
+        return refusal
+    until = us(refusal.until + _GRACE)
+    if what.ticket is not None:
+        kept = db.execute("UPDATE waiting SET until = ?, why = ? WHERE id = ?", (until, refusal.reason, what.ticket))
+        if kept.rowcount:
+            return replace(refusal, ticket=what.ticket)
+    db.execute("DELETE FROM waiting WHERE until < ?", (us(now),))
+    row = (account, int(what.priority), what.cost, us(now), until, what.run, f"{what.endpoint} {what.subject}", refusal.reason)
+    put = "INSERT INTO waiting (account, priority, cost, since, until, run, what, why) VALUES (?,?,?,?,?,?,?,?)"
+    return replace(refusal, ticket=db.execute(put, row).lastrowid)
+
+
+def leave(db: Db, ticket: int | None) -> None:
+    """Give up a place in the queue."""
+    if ticket is not None:
+        db.execute("DELETE FROM waiting WHERE id = ?", (ticket,))
+
+
+def pace_of(db: Db, account: str) -> Pace:
+    """The adaptive factor of an account."""
+    row = db.execute("SELECT factor, changed, overloads FROM paces WHERE account = ?", (account,)).fetchone()
+    return Pace(row[0], when(row[1]) if row[1] is not None else None, row[2]) if row else Pace()
+
+
+def adapt(turn: Turn, lesson: Lesson, failure: Failure | None) -> None:
+    """What an answer says of the pace."""
+    (db, now, _), accounts, windows = turn, lesson.accounts, lesson.windows
+    old, rule = pace_of(db, accounts[0]), STRATEGIES[lesson.rules.strategy]
+    rolling = [w for w in windows if not isinstance(w.per, str)]
+    shortest = min(rolling, key=lambda w: w.per, default=None)
+    length = timedelta(seconds=float(shortest.per)) if shortest else _DEFAULT_WINDOW
+    if failure is not None and failure.kind is FailureKind.RATE_LIMITED and not lesson.foreseen:
+        new = refused(old, rule, length, now)
+    elif failure is not None and failure.status == _OVERLOADED and failure.kind is FailureKind.SERVER_ERROR:
+        new = overloaded(old, rule, length, now)
+    else:
+        new = answered(old)
+        if new.factor < 1.0 and shortest is not None:
+            allowed = usable(shortest, Priority.HIGH, 1, new.factor)
+            new = eased(new, rule, length, shortest.used(usage(db, accounts, [shortest], now)) / allowed.limit, now)
+    if new == old:
+        return
+    if new.factor >= 1.0 and not new.overloads:
+        db.execute("DELETE FROM paces WHERE account = ?", (accounts[0],))
+        return
+    row = (accounts[0], new.factor, us(new.changed) if new.changed else None, new.overloads)
+    db.execute("INSERT OR REPLACE INTO paces VALUES (?,?,?,?)", row)
