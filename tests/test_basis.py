@@ -213,7 +213,7 @@ def histories(draw: st.DrawFn) -> Events:
 @st.composite
 def rows(draw: st.DrawFn) -> Row:
     ts = draw(moments)
-    return Row(ts, draw(st.floats(0.01, 1e5)), draw(st.floats(0, 1e9)), LONG_AFTER + timedelta(days=400))
+    return Row(ts, draw(st.floats(0.01, 1e5)), float(draw(st.integers(0, 10**9))), LONG_AFTER + timedelta(days=400))
 
 
 @given(rows(), histories(), st.sampled_from((SPLITS, ALL)), st.sampled_from(list(Interval)), st.booleans())
