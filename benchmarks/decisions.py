@@ -33,22 +33,27 @@ RULES = Rules("source:key")
 
 
 class Brisk(SystemClock):
-    """Each look at it is two seconds later."""
+    """A clock that is moved from one decision to the next."""
 
     def __init__(self, start: datetime) -> None:
         super().__init__()
         self._at = start
 
-    def now(self) -> datetime:
+    def step(self) -> None:
+        """Two seconds later."""
         self._at += PACE
+
+    def now(self) -> datetime:
         return self._at
 
 
 def decide(path: Path, count: int) -> None:
     """So many decisions, each settled."""
     what = Reservation("bars", "host.example", "run", "AAPL")
-    with open_ledger(path, Brisk(_last(path))) as ledger:
+    clock = Brisk(_last(path))
+    with open_ledger(path, clock) as ledger:
         for _ in range(count):
+            clock.step()
             grant = ledger.reserve("source", WINDOWS, what=what, rules=RULES)
             assert isinstance(grant, Grant)
             attempt = Attempt("source", "bars", "host.example", datetime.now(UTC), 12.0, 200, 1000, None, token=grant.token)

@@ -69,6 +69,11 @@ def main() -> int:
         import decode
 
         contests += decode.measure(told.rounds)
+        import decisions
+        import gate
+
+        contests += [decisions.measure(home, told.rounds, processes) for processes in (1, 8)]
+        contests.append(gate.measure(max(3, told.rounds // 2)))
     show(contests)
     return int(any(c.verdict == "MISSED" for c in contests))
 

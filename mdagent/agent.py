@@ -8,7 +8,8 @@ with Agent.open() as agent:
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from mdagent.errors import MdagentError, UsageError
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
     from mdagent.work.rank import Form
 
 T = TypeVar("T")
-_PATIENCE = 120.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
+_MINUTE = 60.0
+_PATIENCE = 3600.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
 
 
 class Served(NamedTuple):
@@ -68,6 +70,7 @@ class Agent:
     _epoch: int = -1
     _edited: bool = False
     _roster: Roster | None = None
+    _kept_hosts: dict[str, tuple[float, tuple[str, ...]]] = field(default_factory=dict)
     _form: Form | None = None
 
     @classmethod
@@ -146,13 +149,17 @@ class Agent:
         return Served(rows, Report(tuple(lines[r] for r in requests), self._run_name(), ms))
 
     def plan(self, requests: Sequence[BarRequest], *, source: str = "auto", refresh: bool = False) -> Report:
-        """What `fetch` would do: each line's `requests` are those it would send. Sends and writes nothing but calendars."""
-        from mdagent.work.dry import dry_line
+        """What `fetch` would do: each line's `requests` are those it would send, its `planned` what they cost and when they could go.
+        Sends and writes nothing but calendars."""
+        from mdagent.work.fit import wish_for
+        from mdagent.work.rehearse import Means, rehearse
 
-        now, bounded, names = self.clock.now(), self.settings.world != "replay", self.roster.names(source)
-        wishes = [self.wish(r, names, refresh=refresh) for r in map(self._clamped, requests)]
-        lines = [dry_line(w, self.store, self._sessions, now, bounded_depth=bounded) for w in wishes]
-        return Report(tuple(dict.fromkeys(lines)), self._run_name(), 0.0)
+        told, names = self.settings, self.roster.names(source)
+        asked, able = dict.fromkeys(map(self._clamped, requests)), self._able(names)
+        wishes = [wish_for(r, able, refresh=refresh, world=told.world, today=self.clock.now().date()) for r in asked]
+        patience = max(told.fetch.deadline, _PATIENCE if len(asked) > 1 else 0.0)
+        means = Means(self.store, self.form(), told.sessions.closures, told.world != "replay", patience)
+        return Report(tuple(rehearse(wishes, names, means)), self._run_name(), 0.0)
 
     def compare(self, requests: Sequence[BarRequest], how: How, *, sources: Sequence[str] = (), ask: bool = True) -> Comparison:
         """What each source (none named: all enabled) says of the same bars; with `ask` each is asked for what the store lacks of it.
@@ -207,7 +214,17 @@ class Agent:
     def policy(self, name: str) -> Policy:
         """The rules for one source, by its facts and the settings in force now."""
         self._adopt()
-        return self.roster.policy(name)
+        told = self.roster.policy(name)
+        return told if len(told.hosts) < 2 else replace(told, hosts=self._hosts(name, told.hosts))
+
+    def _hosts(self, name: str, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        """The provider's hosts, the fastest healthy one first; looked up once a minute."""
+        from mdagent.store.recall import hosts_of
+
+        now, kept = self.clock.monotonic(), self._kept_hosts.get(name)
+        if kept is None or now - kept[0] > _MINUTE:
+            kept = self._kept_hosts[name] = (now, hosts_of(self.ledger, name, hosts, self.clock.now() - timedelta(hours=1)))
+        return kept[1]
 
     @property
     def roster(self) -> Roster:
@@ -342,7 +359,8 @@ class Agent:
         if len(sources) > 1:
             order = {ranked.source: ranked.order for ranked in self.form().rank(sources, endpoint)}
             sources = sorted(sources, key=lambda s: order[s.spec.name])
-        answers: list[T | Failure] = self._run(ask_all(self._gate, endpoint, sources, asks, told.fetch.deadline))
+        hedge = self.form().hedge(sources, endpoint) if told.fetch.hedge and endpoint == "quote" else None
+        answers: list[T | Failure] = self._run(ask_all(self._gate, endpoint, sources, asks, told.fetch.deadline, hedge=hedge))
         return answers
 
     def _sessions(self, request: BarRequest) -> Any:  # noqa: ANN401  sessions or None

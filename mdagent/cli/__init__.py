@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Each command, the module that holds it, and its line in the help. A command loads its own module and no other.
 COMMANDS: dict[str, tuple[str, str]] = {
     "fetch": ("data", "bars of one or more symbols: from the store, or fetched, checked, graded and stored"),
+    "plan": ("plan", "what a fetch would ask, cost and take, before anything is spent"),
     "compare": ("compare", "what each source says of the same bars, and by how much they differ"),
     "export": ("data", "stored bars, without asking anybody"),
     "query": ("data", "your own SELECT over the store, read-only"),
@@ -28,7 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "search": ("market", "symbols that fit a name"),
     "actions": ("market", "splits and dividends, as a source tells them"),
     "market": ("market", "which markets are open now"),
-    "sources": ("sources", "the providers: list, status, probe"),
+    "sources": ("sources", "the providers: how they do, what they may and cost, and who is asked first"),
     "config": ("config", "the settings: init, show, check, path, diff, reload"),
     "sandbox": ("sandbox", "the simulated market as a local HTTP server"),
     "doctor": ("doctor", "is everything in order? clock, store, ledger, keys, disk"),

@@ -42,6 +42,7 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="same as --format csv")]
 Output = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FILE", help="write here instead of stdout; the suffix tells the format")
 ]
+Refresh = Annotated[bool, typer.Option("--refresh", help="ask the source again for all of it")]
 Rank = Annotated[
     str | None,
     typer.Option("--priority", metavar="CLASS", help="who goes first: critical, high (at a terminal), normal, low or batch"),
@@ -60,11 +61,11 @@ def fetch(  # the options of a command are its parameters
     period: Period = None,
     source: SourceWord = "auto",
     adjust: Adjust = "splits",
-    refresh: Annotated[bool, typer.Option("--refresh", help="ask the source again for all of it")] = False,
+    refresh: Refresh = False,
     priority: Rank = None,
     show_why: Annotated[bool, typer.Option("--explain", help="say why each source was chosen, and how the grade came about")] = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="write the report as JSON to this file")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be asked; send nothing")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be asked, cost and take; send nothing")] = False,
     form: Format = None,
     as_json_: AsJson = False,
     as_csv: AsCsv = False,

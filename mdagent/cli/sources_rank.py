@@ -43,8 +43,8 @@ def rank(
 
     Also who is left out, and why. First goes who can serve now, of those the best score. A term is a fact as a value from 0 to 1,
     times its weight (settings weights.*), in points of 100; `part` is what it adds to the score. `wait_s` is how long its quota would
-    make it wait; 86400 stands for one that refuses at any rate (mdagent sources status says why). In csv and json a row is a source
-    and a term. Nothing is sent.
+    make it wait, empty for one that refuses now (mdagent sources status says why). In csv and json a row is a source and a term.
+    Nothing is sent.
 
     \b
     Examples:
@@ -85,7 +85,7 @@ def _terms(told: Ranked) -> Iterator[tuple[object, ...]]:
     for term in told.terms:
         sums.append(sums[-1] + term.value * term.weight)
     parts = [after - before for before, after in pairwise([round(s, 2) for s in sums])]
-    place = (told.source, told.order, round(told.score, 2), round(told.wait, 1))
+    place = (told.source, told.order, round(told.score, 2), None if told.refuses else round(told.wait, 1))
     for term, part in zip(told.terms, parts, strict=True):
         yield (*place, term.name, round(term.value, 4), round(term.weight, 2), round(part, 2), term.why)
 

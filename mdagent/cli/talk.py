@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from mdagent.cli.exits import ExitCode, of_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mdagent.cli.terminal import Terminal
     from mdagent.guard.outcome import Failure
     from mdagent.work.report import Line, Report
 
 SCHEMA_VERSION = 1
+_COLUMNS = ("symbol", "source", "requests", "bars", "grade", "score", "missing", "quarantined", "provisional", "notes")
+_WHEN_DRY = ("symbol", "source", "requests", "credits", "usd", "seconds", "bars", "notes")
 _SELDOM = ("missing", "quarantined", "provisional", "notes")  # columns that stay away when they have nothing to say
 
 
@@ -24,22 +28,46 @@ def tell(report: Report, terminal: Terminal, *, dry: bool = False, floor: float 
     quiet = bool(terminal.flags and terminal.flags.quiet)
     if not quiet:
         if terminal.err.isatty() and len(report.lines) > 1:
-            _table(report, terminal)
+            _table(report, terminal, _WHEN_DRY if dry else _COLUMNS)
         else:
             for line in report.lines:
                 terminal.say(_intent(line) if dry else sentence(line))
-        n = report.requests
-        sent = "would be sent; nothing was" if dry else f"sent, {report.ms:.0f} ms"
-        terminal.say(f"{n} request{'' if n == 1 else 's'} {sent}")
+        terminal.say(totals(report) if dry else f"{_count(report.requests, 'request')} sent, {report.ms:.0f} ms")
         if terminal.settings.world != "live":
             terminal.say(
                 {"sandbox": "sandbox: these prices are synthetic", "replay": "replay: these prices are recordings"}[terminal.settings.world]
             )
+    tell_failures(report, terminal, floor)
+
+
+def tell_failures(report: Report, terminal: Terminal, floor: float = 0.0) -> None:
+    """What makes the exit code other than 0, each with its next step."""
+    quiet = bool(terminal.flags and terminal.flags.quiet)
     for line in report.lines:
         if line.failure:
             terminal.fail(f"{line.request.symbol}: {line.failure.detail}", _next_step(line, line.failure), terminal.code)
         elif quiet and of_line(line, floor) is not ExitCode.OK:  # cron is told why the exit code is not 0
             terminal.fail(sentence(line), "", terminal.code)
+
+
+def totals(report: Report) -> str:
+    """A plan in one line."""
+    steps, lost = report.planned, sum(line.failure is not None for line in report.lines)
+    parts = [f"{_count(report.requests, 'request')} would be sent; nothing was"]
+    if report.requests:
+        told = _sums(report)
+        seconds = told["seconds"]
+        when = f"the last could go after {timedelta(seconds=ceil(seconds))}" if seconds else "all could go at once"
+        late = sum(step.late for step in steps)
+        when += f" (a fetch does not wait so long for {_count(late, 'symbol')})" * (late > 0)
+        parts.append(f"{_count(told['credits'], 'credit')}, {told['usd']:.4f} USD, {when}")
+    if lost:
+        parts.append(f"{lost} of {_count(len(report.lines), 'symbol')} would not be served")
+    return "; ".join(parts)
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
 
 
 def _next_step(line: Line, failure: Failure) -> str:
@@ -50,8 +78,13 @@ def _next_step(line: Line, failure: Failure) -> str:
 
 def _intent(line: Line) -> str:
     """One symbol of a dry run in one line."""
-    asked = f"{line.requests} request{'' if line.requests == 1 else 's'} to {line.source}" if line.requests else "no request"
-    return f"{line.request.symbol} {line.request.interval}: {line.bars} bars in the store, {asked}"
+    asked = [f"{_count(step.requests, 'request')} to {step.source}" for step in line.planned if step.requests]
+    parts = [f"{line.request.symbol} {line.request.interval}: {line.bars} bars in the store", ", ".join(asked) or "no request"]
+    cost, usd = sum(step.credits for step in line.planned), sum(step.usd for step in line.planned)
+    parts += [_count(cost, "credit")] * (cost != line.requests) + [f"{usd:.4f} USD"] * (usd > 0)
+    waits = max((step.seconds for step in line.planned), default=0.0)
+    parts += [f"after {timedelta(seconds=ceil(waits))}"] * (waits > 0)
+    return ", ".join((*parts, *dict.fromkeys(step.note for step in line.planned if step.note and step.requests)))
 
 
 def sentence(line: Line) -> str:
@@ -72,27 +105,31 @@ def sentence(line: Line) -> str:
     return ", ".join([*parts, *line.notes])
 
 
-def _table(report: Report, terminal: Terminal) -> None:
+def _table(report: Report, terminal: Terminal, columns: Sequence[str]) -> None:
     from mdagent.cli.table import print_table
 
-    columns = ("symbol", "source", "requests", "bars", "grade", "score", "missing", "quarantined", "provisional", "notes")
-    rows = [
-        (
-            line.request.symbol.ticker,
-            line.source,
-            line.requests,
-            line.bars,
-            line.letter,
-            line.score,
-            sum(n for _, n in line.absent),
-            line.quarantined,
-            line.provisional,
-            "; ".join((*([str(line.failure.kind)] if line.failure else []), *line.notes)),
-        )
-        for line in report.lines
-    ]
+    rows = [[_cells(line)[name] for name in columns] for line in report.lines]
     said = [i for i, name in enumerate(columns) if name not in _SELDOM or any(row[i] for row in rows)]
     print_table([columns[i] for i in said], [[row[i] for i in said] for row in rows], terminal.err, terminal)
+
+
+def _cells(line: Line) -> dict[str, object]:
+    notes = line.notes or tuple(dict.fromkeys(step.note for step in line.planned if step.note))
+    return {
+        "symbol": line.request.symbol.ticker,
+        "source": line.source,
+        "requests": line.requests,
+        "credits": sum(step.credits for step in line.planned),
+        "usd": sum(step.usd for step in line.planned),
+        "seconds": max((step.seconds for step in line.planned), default=0.0),
+        "bars": line.bars,
+        "grade": line.letter,
+        "score": line.score,
+        "missing": sum(n for _, n in line.absent),
+        "quarantined": line.quarantined,
+        "provisional": line.provisional,
+        "notes": "; ".join((*([str(line.failure.kind)] if line.failure else []), *notes)),
+    }
 
 
 def explain(report: Report) -> Iterator[str]:
@@ -121,9 +158,21 @@ def as_json(report: Report, code: int, *, dry: bool = False) -> dict[str, Any]:
         "exit_code": code,
         "dry_run": dry,
         "requests": report.requests,
+        **(_sums(report) if dry else {}),
         "ms": round(report.ms, 3),
-        "symbols": [_line(line) for line in report.lines],
+        "symbols": [_line(line) | (_planned(line) if dry else {}) for line in report.lines],
     }
+
+
+def _sums(report: Report) -> dict[str, Any]:
+    steps = report.planned
+    seconds = max((step.seconds for step in steps), default=0.0)
+    return {"credits": sum(step.credits for step in steps), "usd": round(sum(step.usd for step in steps), 6), "seconds": seconds}
+
+
+def _planned(line: Line) -> dict[str, Any]:
+    """What a dry run tells besides."""
+    return {"plan": [step._asdict() | {"start": step.start.isoformat(), "end": step.end.isoformat()} for step in line.planned]}
 
 
 def _line(line: Line) -> dict[str, Any]:

@@ -126,6 +126,7 @@ class FetchSettings(NamedTuple):
     """One fetch."""
 
     deadline: float = 10.0
+    hedge: bool = False
     min_grade: str | None = None
 
 
@@ -227,6 +228,7 @@ _NODES: dict[type, dict[str, Node]] = {
     },
     FetchSettings: {
         "deadline": Node("seconds for one call, retries included", number(0.1, 3600, "seconds")),
+        "hedge": Node("may a quote be asked of a second source when the first takes long? It may cost a request more", FLAG),
         "min_grade": Node("refuse bars below this grade (A+ to F)", choice(*GRADES)),
     },
     SessionSettings: {

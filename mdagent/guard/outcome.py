@@ -118,7 +118,7 @@ CONSEQUENCES: dict[FailureKind, Consequence] = {
     FailureKind.DEADLINE: Consequence(_R.NO, _B.NONE, _C.UNLESS_SENT, "run it again, or raise fetch.deadline"),
     FailureKind.THROTTLED: Consequence(_R.NO, _B.NONE, _C.REFUNDED, "wait for the quota to free (mdagent sources status)"),
     FailureKind.BUDGET: Consequence(_R.NO, _B.NONE, _C.REFUNDED, "raise the budget (sources.NAME.budget), or ask a source that costs less"),
-    FailureKind.BREAKER_OPEN: Consequence(_R.NO, _B.NONE, _C.REFUNDED, "wait until it is probed again (mdagent sources status)"),
+    FailureKind.BREAKER_OPEN: Consequence(_R.NO, _B.NONE, _C.REFUNDED, "see why and until when: mdagent sources explain"),
     FailureKind.NETWORK_DOWN: Consequence(_R.NO, _B.NONE, _C.REFUNDED, "check this machine's network, then run it again"),
     FailureKind.CANCELLED: Consequence(_R.NO, _B.NONE, _C.UNLESS_SENT, "run the same command again: it goes on where it stopped"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +25,7 @@ class Candidate:
     which counts from the time at which it will go itself. `usd` is what the `requests` that it needs would cost, `delay` the seconds
     that its plan tells prices late. `direct`: it delivers the basis asked for, which else is made from splits and dividends.
     `metered`: its key is counted by the day or month, not to be spent where it need not be. `state` is that of its breaker.
+    `refuses` is why nothing would be sent now, however long one waited.
     """
 
     source: str
@@ -42,6 +43,7 @@ class Candidate:
     a_day: float | None = None
     attempts: float | None = None
     graded: str = ""
+    refuses: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Ranked:
     wait: float
     terms: tuple[Term, ...]
     order: int
+    refuses: str = ""
 
     def arithmetic(self) -> tuple[str, ...]:
         """One line a term, then their sum. The sum is rounded as it runs, not each part for itself, so that the parts add up to it."""
@@ -100,6 +103,7 @@ class Ranked:
         parts = [f"{after - before:5.2f}" for before, after in pairwise(sums)]
         lines = [f"{t.name:<11} {t.value:.3f} x {t.weight:5.2f} = {part}  {t.why}" for t, part in zip(self.terms, parts, strict=True)]
         waits = f"  must wait {self.wait:.0f} s for its quota" if self.wait > 0 else ""
+        waits = f"  refuses now: {self.refuses}" if self.refuses else waits
         return (*lines, f"{'score':<11} {sums[-1]:.2f}{waits}")
 
 
@@ -150,10 +154,11 @@ def _of_attempts(c: Candidate) -> str:
 
 
 def rank(candidates: Sequence[Candidate], weights: Weights = WEIGHTS, *, live: bool = False, patience: float = 0.0) -> tuple[Ranked, ...]:
-    """The order of asking. First by the breaker: healthy before degraded before half-open. Then who can serve now (within a second, or
-    within `patience` seconds, where the best is worth waiting for) before who must wait; of these the shorter wait first, so that
-    many requests spread over the sources by what each can still serve: for equal requests, asked in turn, no schedule ends sooner.
-    Of those who can serve now the better score first; ties by name. Where one fact of a source gets better, its place gets no worse.
+    """The order of asking. Who refuses comes last. First by the breaker: healthy before degraded before half-open. Then who can serve
+    now (within a second, or within `patience` seconds, where the best is worth waiting for) before who must wait; of these the shorter
+    wait first, so that many requests spread over the sources by what each can still serve: for equal requests, asked in turn, no
+    schedule ends sooner. Of those who can serve now the better score first; ties by name. Where one fact of a source gets better, its
+    place gets no worse.
 
     `live`: the price of this minute is wanted, a quote or a session that is not over.
     """
@@ -164,9 +169,10 @@ def rank(candidates: Sequence[Candidate], weights: Weights = WEIGHTS, *, live: b
         terms = tuple(_term(name, c, points[name] * 100.0 / whole) for name in _FACTS)
         score = min(100.0, _running(terms)[-1])
         waits = 0.0 if c.wait <= max(_SOON, patience) else c.wait
-        placed.append(((-_HEALTH.get(c.state, 0.0), waits, -score, c.source), score, c.wait, terms))
+        place = (bool(c.refuses), -_HEALTH.get(c.state, 0.0), waits, -score, c.source)
+        placed.append((place, Ranked(c.source, score, c.wait, terms, 0, c.refuses)))
     ordered = sorted(placed, key=lambda row: row[0])
-    return tuple(Ranked(place[3], score, wait, terms, order) for order, (place, score, wait, terms) in enumerate(ordered, 1))
+    return tuple(replace(ranked, order=order) for order, (_, ranked) in enumerate(ordered, 1))
 
 
 def _term(name: str, c: Candidate, weight: float) -> Term:

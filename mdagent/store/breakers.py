@@ -81,7 +81,8 @@ def pass_through(turn: Turn, asked: Asked) -> Passed | Denied:
         if after != before:  # it was found waiting for longer than any wait is: the clock was set back
             keep(db, account, endpoint, after)
         if not rules.observe_only:
-            return Denied(FailureKind.BREAKER_OPEN, answer.why, answer.until)
+            kind = FailureKind.AUTH if before.by == "AUTH" else FailureKind.BREAKER_OPEN
+            return Denied(kind, answer.why, answer.until)
     if resort and probe:
         db.execute("INSERT OR REPLACE INTO marks VALUES ('last resort', ?)", (us(now),))
     heeded = not rules.observe_only

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mdagent.store.quota import Asked
 
 MEMORY = timedelta(days=90)  # of which a reputation is made
+_OF_HOST, _ENOUGH = 10, 3
+_OF_THE_HOST = ("CONNECT_FAIL", "TLS_FAIL", "TIMEOUT_READ", "TRUNCATED", "PROTOCOL", "SERVER_ERROR", "WAF_BLOCK", "UNEXPECTED_STATUS")
 _MOST = 1000  # attempts that are folded into it
 _GRADED = 20  # deliveries of which a grade is the mean
 
@@ -123,11 +125,12 @@ class Waiter(NamedTuple):
     since: datetime
     what: str
     why: str
+    cost: int
 
 
 def waiting(ledger: Ledger, account: str, now: datetime) -> list[Waiter]:
     """Who waits for an account now, the first in turn first."""
-    query = "SELECT run, priority, since, what, why FROM waiting WHERE account = ? AND until > ? ORDER BY priority, id"
+    query = "SELECT run, priority, since, what, why, cost FROM waiting WHERE account = ? AND until > ? ORDER BY priority, id"
     return [Waiter(run, Priority(p), when(since), *rest) for run, p, since, *rest in ledger.rows(query, account, us(now))]
 
 
@@ -151,6 +154,31 @@ def not_entitled(ledger: Ledger, source: str, account: str, now: datetime) -> st
     )
     asked, refused, _, detail = ledger.rows(query, account, source, us(now - timedelta(days=1)))[0]
     return str(detail) if asked and asked == refused else ""
+
+
+def hosts_of(ledger: Ledger, source: str, hosts: Sequence[str], since: datetime) -> tuple[str, ...]:
+    """The hosts of a source, the fastest healthy one first: by their last attempts, of which half or more failed at a host that is not
+    healthy. One that was asked less than three times is taken as it stands in the list."""
+    query = (
+        "SELECT host, ms, kind FROM attempts WHERE source = ? AND host <> '' AND at > ? AND state = 'settled' ORDER BY id DESC LIMIT 100"
+    )
+    found: dict[str, list[tuple[float, bool]]] = {host: [] for host in hosts}
+    for host, ms, kind in ledger.rows(query, source, us(since)):
+        if host in found and len(found[host]) < _OF_HOST:
+            found[host].append((ms or 0.0, kind in _OF_THE_HOST))
+    sick = {host: bool(told) and 2 * sum(bad for _, bad in told) >= len(told) for host, told in found.items()}
+    known = [host for host, told in found.items() if len(told) >= _ENOUGH and not sick[host]]
+    median = {host: sorted(ms for ms, _ in found[host])[len(found[host]) // 2] for host in known}
+    fast = iter(sorted(known, key=lambda host: median[host]))
+    order = [next(fast) if host in median else host for host in hosts]  # those that are measured change places among themselves
+    return tuple(sorted(order, key=lambda host: sick[host]))
+
+
+def hedges(ledger: Ledger, endpoint: str, since: datetime) -> tuple[int, int]:
+    """How often an endpoint was asked by all, and how many of these were broken off on the way, as the loser of a hedge is."""
+    query = "SELECT count(*), total(kind = 'CANCELLED') FROM attempts WHERE endpoint = ? AND at > ?"
+    ((asked, broken),) = ledger.rows(query, endpoint, us(since))
+    return asked, int(broken)
 
 
 class Logged(NamedTuple):

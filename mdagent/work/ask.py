@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 from mdagent.exchanges import US
 from mdagent.guard.outcome import ConversationFailed, Failure, FailureKind
+from mdagent.market import Priority
 from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
@@ -88,29 +89,53 @@ def able(endpoint: str, sources: Iterable[Source], *, named: bool, world: str, t
     raise Unusable(kind, words.removesuffix(f": {hint}") if named else f"no source can tell {_WHAT[endpoint]}: {words}", hint)
 
 
-async def ask_all(door: Door, endpoint: str, sources: Sequence[Source], asks: Sequence[Ask[T]], deadline: float) -> list[T | Failure]:
-    """The first good answer to each ask, else the Failure that says most. `deadline` is seconds for each source."""
+async def ask_all(  # noqa: PLR0913  who is asked what, and for how long
+    door: Door, endpoint: str, sources: Sequence[Source], asks: Sequence[Ask[T]], deadline: float, *, hedge: float | None = None
+) -> list[T | Failure]:
+    """The first good answer to each ask, else the Failure that says most. `deadline` is seconds for each source. With `hedge`, so many
+    seconds after the first source the second is asked, too."""
     async with door() as gate:
-        return [await _first_good(gate, endpoint, sources, ask, deadline) for ask in asks]  # type: ignore[arg-type]  # T is T
+        return [await _first_good(gate, endpoint, sources, ask, deadline, hedge=hedge) for ask in asks]  # type: ignore[arg-type]  # T is T
 
 
-async def _first_good(gate: Gate, endpoint: str, sources: Sequence[Source], ask: Ask[T], deadline: float) -> T | Failure:
+async def _first_good(  # noqa: PLR0913  who is asked what, and for how long
+    gate: Gate, endpoint: str, sources: Sequence[Source], ask: Ask[T], deadline: float, *, hedge: float | None
+) -> T | Failure:
     from functools import partial
 
-    from mdagent.work.gate import Call
-
-    failures = []
+    failures, askable = [], []
     for source in sources:
         why = lacking(endpoint, source, ask.symbol)
         if why:
             failures.append((source.spec.name, Failure(FailureKind.PLAN_LIMIT, f"{source.spec.name}: {why}")))
-            continue
-        call = Call(endpoint, ask.subject, gate.clock.monotonic() + deadline)
-        result = await gate.converse(source, partial(ask.begin, source), call)
-        if result.failure is None:
-            return cast("T", result.value)
-        failures.append((source.spec.name, result.failure))
+        else:
+            askable.append(source)
+    told = partial(_told_by, gate, endpoint, ask=ask, deadline=deadline)
+    if hedge is not None and len(askable) > 1:
+        from mdagent.work.hedge import hedged
+
+        first, second, *askable = askable
+        for name, came in await hedged(told(first), partial(told, second), hedge, lambda r: not isinstance(r[1], Failure)):
+            if not isinstance(came, Failure):
+                return came
+            failures.append((name, came))
+    for source in askable:
+        name, came = await told(source)
+        if not isinstance(came, Failure):
+            return came
+        failures.append((name, came))
     return _most_telling(failures)
+
+
+async def _told_by(gate: Gate, endpoint: str, source: Source, *, ask: Ask[T], deadline: float) -> tuple[str, T | Failure]:
+    """What one source says. Somebody waits for it."""
+    from functools import partial
+
+    from mdagent.work.gate import Call
+
+    call = Call(endpoint, ask.subject, gate.clock.monotonic() + deadline, priority=Priority.HIGH)
+    result = await gate.converse(source, partial(ask.begin, source), call)
+    return source.spec.name, cast("T", result.value) if result.failure is None else result.failure
 
 
 def _most_telling(failures: Sequence[tuple[str, Failure]]) -> Failure:

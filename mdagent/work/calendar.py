@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from mdagent.sessions import build, calendar_of, version_of
 from mdagent.store.read import MARGIN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from mdagent.market import BarRequest, Symbol
     from mdagent.sessions import Session
@@ -58,6 +59,35 @@ def ensure_sessions(store: BarStore, request: BarRequest, closures: Mapping[str,
     if table.start > start or table.end < end:
         return None  # beyond what the calendar knows
     return tuple(s for s in table.sessions if start - MARGIN <= s.day < end + MARGIN)
+
+
+def ensure_all(store: BarStore, requests: Iterable[BarRequest], closures: Mapping[str, Sequence[date]]) -> None:
+    """Build the calendars that these requests need, each once; what is there stays."""
+    widest: dict[str, BarRequest] = {}
+    with store.reading() if store.exists() else nullcontext() as reader:
+        for request in requests:
+            code = calendar_for(reader, request.symbol)
+            old = widest.get(code, request)
+            widest[code] = old.over(min(old.start, request.start), max(old.end, request.end))
+        lacking = [r for code, r in widest.items() if code and not (reader and known_sessions(reader, r, closures))]
+    for request in lacking:
+        ensure_sessions(store, request, closures)
+
+
+def remembering() -> Callable[[Reader | None, BarRequest], Sequence[Session] | None]:
+    """`read_sessions` for many requests that have the same sessions round their windows."""
+    found: dict[tuple[str, date, date], Sequence[Session] | None] = {}
+
+    def sessions(reader: Reader | None, request: BarRequest) -> Sequence[Session] | None:
+        code = calendar_for(reader, request.symbol)
+        if reader is None or not code:
+            return None
+        key = (code, *_days(request))
+        if key not in found:
+            found[key] = reader.sessions(*key)
+        return found[key]
+
+    return sessions
 
 
 def _days(request: BarRequest) -> tuple[date, date]:

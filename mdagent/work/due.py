@@ -39,12 +39,13 @@ def due(source: Source, stored: BarRequest, wanted: Adjustment | None, tools: To
             spans = [] if refresh else reader.coverage(wide, source.spec.name)
             known = tools.known(reader, wide)
     sessions = known[0] if known else tools.sessions(wide)
-    return Due(wide, sessions, _parts(source, wide, spans, sessions, now))
+    return Due(wide, sessions, parts_of(source, wide, spans, sessions, now))
 
 
-def _parts(
+def parts_of(
     source: Source, window: BarRequest, spans: Sequence[Span], sessions: Sequence[Session] | None, now: datetime
 ) -> list[BarRequest]:
+    """The parts of a window to ask for, of which the store has these spans."""
     parts = gaps(window, open_stretches(window, spans, now), sessions, now)
     if parts and spans and window.adjustment is not Adjustment.RAW and not tells_actions(source.spec, source.plan):
         return [window]

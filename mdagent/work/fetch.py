@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.work.fill import Filled, Tools, fill
 from mdagent.work.flight import flight
+from mdagent.work.gate import MISTAKEN
 from mdagent.work.learn import Unlearned, learn, unlearned
 from mdagent.work.report import Considered, Line
 from mdagent.work.spans import BEGINNING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mdagent.work.fit import Server, Wish
 
 _OUT_OF_REACH = 2
+_COULD_NOT = (FailureKind.AUTH, FailureKind.PLAN_LIMIT, FailureKind.UNKNOWN_SYMBOL, FailureKind.BAD_REQUEST)  # up or down
 _SPARED = "not asked: others come first"
 
 __all__ = ["Tools", "fetch", "unserved"]
@@ -44,12 +46,12 @@ async def fetch(wish: Wish, tools: Tools) -> Line:
             break
     if not tried:
         return unserved(wish)
-    resort = _last_resort(wish, tried)
+    resort = last_resort(wish, tried)
     if resort is not None:
         await served_by(resort, replace(tools, last_resort=True))
     spared = wish.servers[len(tried) :] if resort is None else ()
     considered += [Considered(s.source.spec.name, chosen=False, reasons=(_SPARED,), arithmetic=wish.sums_of(s)) for s in spared]
-    told = tried[-1] if tried[-1].failure is None else max(tried, key=_telling)
+    told = tried[-1] if tried[-1].failure is None else max(tried, key=telling)
     return told._replace(considered=tuple(considered), requests=sent)
 
 
@@ -58,16 +60,17 @@ def _offline(tried: Sequence[Line]) -> bool:
     return sum(line.failure is not None and line.failure.kind is FailureKind.NETWORK_DOWN for line in tried) >= _OUT_OF_REACH
 
 
-def _last_resort(wish: Wish, tried: Sequence[Line]) -> Server | None:
+def last_resort(wish: Wish, tried: Sequence[Line]) -> Server | None:
     """Where breakers refuse every source for its failures: the one that is to be tested soonest."""
     failures = [line.failure for line in tried]
-    if not all(f is not None and f.kind is FailureKind.BREAKER_OPEN for f in failures):
+    if not all(f is not None and f.kind in (FailureKind.BREAKER_OPEN, *_COULD_NOT) for f in failures):
         return None
-    waits = [(f.until, n) for n, f in enumerate(failures) if f is not None and f.until is not None]
+    shut = [(f, n) for n, f in enumerate(failures) if f is not None and f.kind is FailureKind.BREAKER_OPEN]
+    waits = [(f.until, n) for f, n in shut if f.until is not None]
     return wish.servers[min(waits)[1]] if waits else None
 
 
-def _telling(line: Line) -> tuple[int, bool]:
+def telling(line: Line) -> tuple[int, bool]:
     """Of several sources that failed, the one to be told of: that with most bars, else one that knows the symbol for unknown, else the
     first."""
     return line.bars, line.failure is not None and line.failure.kind is FailureKind.UNKNOWN_SYMBOL
@@ -88,8 +91,12 @@ async def _from(server: Server, wish: Wish, tools: Tools) -> Line:
     stored = replace(wish.request, adjustment=server.basis)
     known = None if wish.refresh else tools.ledger.unknown(name, stored.symbol.ticker)
     if known:
-        told = f"{name} does not know {stored.symbol} (asked before; it is asked again from {known[0]:%Y-%m-%d %H:%M}Z, or with --refresh)"
-        return _standing(wish, server, Filled(failure=Failure(FailureKind.UNKNOWN_SYMBOL, told)), tools)[0]
+        until, why = known
+        mistaken = why.startswith(MISTAKEN)
+        kind = FailureKind.MISMATCH if mistaken else FailureKind.UNKNOWN_SYMBOL
+        words = f"{name}: {why.removeprefix(MISTAKEN)}" if mistaken else f"{name} does not know {stored.symbol}"
+        told = f"{words} (asked before; it is asked again from {until:%Y-%m-%d %H:%M}Z, or with --refresh)"
+        return _standing(wish, server, Filled(failure=Failure(kind, told)), tools)[0]
     async with flight(name, stored, tools):
         done = await fill(source, stored, tools, wanted=wanted, refresh=wish.refresh)
         line, lack = _standing(wish, server, done, tools)

@@ -41,7 +41,7 @@ _SYMBOL_MEMORY = timedelta(hours=24)
 _COUNTS = re.compile(r"date|age|retry-after|[a-z0-9-]*(rate-?limit|credits|messages|quota)[a-z0-9-]*")
 _MOST_COUNTS = 16
 _SHORTEST_WAIT = 0.02
-_UNWANTED = "refuses this client (HTTP 429 on its first request): blocked, not a quota that was spent"
+MISTAKEN = "mistaken: "  # begins the reason why a symbol is not asked for, where the source takes it for another
 
 
 class Sender(Protocol):
@@ -97,6 +97,7 @@ class Exchange:
     reply: httpx.Response | None
     failure: Failure
     sent: bool = True
+    unwanted: bool = False  # refused for who we are, not for the quota
 
 
 @dataclass(slots=True)
@@ -160,6 +161,9 @@ class Gate:
                     request = talk.throw(ConversationFailed(exchange.failure)) if reply is None else talk.send(reply)
                 except ConversationFailed as error:
                     self._settle(exchange, error.failure, telling)
+                    if error.failure.kind is FailureKind.MISMATCH and call.endpoint != "batch":  # the answer is about something else
+                        words = f"{MISTAKEN}{error.failure.detail}"
+                        self.ledger.remember_unknown(source.spec.name, call.subject, self.clock.now() + _HOUR, words)
                     telling.known = {k: v for k, v in telling.known.items() if v is not exchange}
                     raise
                 except StopIteration:
@@ -271,9 +275,12 @@ class Gate:
         if failure is None:
             return replace(exchange, attempt=attempt, reply=reply)
         wait = read_retry_after(reply.headers.get("retry-after"), reply.headers.get("date"), self.clock.now())
-        if failure.kind is FailureKind.RATE_LIMITED and wait is None and self._first_of_the_hour(source.spec.name):
-            failure = replace(failure, detail=f"{source.spec.name} {_UNWANTED}")
-        return replace(exchange, attempt=attempt, failure=_clean(replace(failure, retry_after=wait), policy.secrets))
+        unwanted = failure.kind is FailureKind.RATE_LIMITED and wait is None and self._first_of_the_hour(source.spec.name)
+        if unwanted:
+            detail = f"{source.spec.name} refuses this client (HTTP 429 on its first request): blocked, not a quota that was spent"
+            failure = replace(failure, detail=detail)
+        failure = _clean(replace(failure, retry_after=wait), policy.secrets)
+        return replace(exchange, attempt=attempt, failure=failure, unwanted=unwanted)
 
     def _impostor(self, reply: httpx.Response) -> Failure | None:
         """A sandbox marks its answers, so that a base_url that leads to one cannot put synthetic bars among live ones."""
@@ -313,8 +320,7 @@ class Gate:
         charge = failure.consequence.charge if failure else Charge.CHARGED
         refund = not exchange.sent and charge in (Charge.REFUNDED, Charge.UNLESS_SENT)
         policy = self.policy(attempt.source)
-        foreseen = failure is not None and failure.detail.endswith(_UNWANTED)
-        lesson = Lesson(attempt.source, policy.windows, policy.rules, grant.generations, foreseen)
+        lesson = Lesson(attempt.source, policy.windows, policy.rules, grant.generations, exchange.unwanted)
         down = self.ledger.settle(grant.token, attempt, refund=refund, lesson=lesson)
         _log.info("%s %s: %s in %.0f ms", attempt.source, attempt.endpoint, failure.kind if failure else attempt.status, attempt.ms)
         self._sent.setdefault(attempt.source, deque()).append((self.clock.monotonic(), telling.tried > 1))
@@ -362,10 +368,12 @@ def _memory(request: httpx.Request) -> str:
 
 
 def _rehosted(request: httpx.Request, hosts: tuple[str, ...], tried: int) -> httpx.Request:
-    """A second try goes to the provider's next host, where it has several."""
-    if tried == 1 or request.url.host not in hosts:
+    """Where a provider has several hosts, the first try goes to the first of them, a second one to the next."""
+    if request.url.host not in hosts:
         return request
-    there = hosts[(hosts.index(request.url.host) + tried - 1) % len(hosts)]
+    there = hosts[(tried - 1) % len(hosts)]
+    if there == request.url.host:
+        return request
     headers = {k: v for k, v in request.headers.items() if k != "host"}
     return type(request)(request.method, request.url.copy_with(host=there), headers=headers, extensions=request.extensions)
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from mdagent.work.need import Need
 
 
+_LAST_DAYS = timedelta(days=7)
+
+
 class Unlearned(NamedTuple):
     """What has to be known, whether it is, and whether daily closes weigh it."""
 
@@ -51,7 +54,9 @@ async def learn(source: Source, stored: BarRequest, lack: Unlearned, tools: Tool
     done, with_bars = Filled(), "actions with bars" in source.spec.offers
     basis = daily_basis(source) if weighs or (with_bars and not known) else None
     if basis is not None:
-        done = await fill(source, _days(stored, basis, need.since, now), tools)
+        done = await fill(source, days_since(stored, basis, need.since, now), tools)
+        if with_bars and not known and not done.sent and done.failure is None:  # no session since: the last days tell of today, too
+            done = await fill(source, days_since(stored, basis, max(need.since, now - _LAST_DAYS), now), tools, refresh=True)
     if done.failure is None and not with_bars and not known:
         done = done.and_then(await _ask_actions(source, stored, need, tools))
         if done.restated:  # bars delivered before a split that was told now
@@ -59,13 +64,7 @@ async def learn(source: Source, stored: BarRequest, lack: Unlearned, tools: Tool
     return done
 
 
-def weighing(source: Source, stored: BarRequest, wanted: Adjustment, now: datetime) -> BarRequest | None:
-    """The daily bars that weigh the dividends by which one basis is made of the other; None where nothing is to be weighed."""
-    basis = daily_basis(source) if Adjustment.ALL in (stored.adjustment, wanted) and stored.adjustment is not wanted else None
-    return _days(stored, basis, stored.start, now) if basis is not None and tells_actions(source.spec, source.plan) else None
-
-
-def _days(stored: BarRequest, basis: Adjustment, since: datetime, now: datetime) -> BarRequest:
+def days_since(stored: BarRequest, basis: Adjustment, since: datetime, now: datetime) -> BarRequest:
     """The daily bars from then to now."""
     first = since.replace(hour=0, minute=0, second=0, microsecond=0)
     return replace(stored, interval=Interval.D1, adjustment=basis, start=first, end=latest_end(Interval.D1, now))

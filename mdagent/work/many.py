@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mdagent.work.fit import Wish
     from mdagent.work.report import Line
 
-_SIDE_BY_SIDE = 8  # requests of users under way at once; each source has its own, smaller bound
+SIDE_BY_SIDE = 8  # requests of users under way at once; each source has its own, smaller bound
 
 
 class Desk(NamedTuple):
@@ -31,7 +31,7 @@ class Desk(NamedTuple):
 
 async def fetch_many(requests: Sequence[BarRequest], desk: Desk) -> list[Line]:
     """A line for each request, in their order. Raises StoreError."""
-    places = asyncio.Semaphore(_SIDE_BY_SIDE)
+    places = asyncio.Semaphore(SIDE_BY_SIDE)
     first = desk.tools()
     shared = await fetch_together([desk.wish(r) for r in requests], first) if len(requests) > 1 else {}
 
@@ -41,7 +41,8 @@ async def fetch_many(requests: Sequence[BarRequest], desk: Desk) -> list[Line]:
             desk.adopt()
             wish, part = desk.wish(request), shared.get(request)
             if part:
-                wish = wish._replace(refresh=False, notes=(*wish.notes, *part.notes))
+                order = sorted(wish.servers, key=lambda s: s.source.spec.name != part.source)  # who was asked already goes on
+                wish = wish._replace(servers=tuple(order), refresh=wish.refresh and not part.served, notes=(*wish.notes, *part.notes))
             line = await fetch(wish, desk.tools())
         line = line._replace(requests=line.requests + part.requests) if part else line
         desk.done(line)

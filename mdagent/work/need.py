@@ -20,14 +20,14 @@ class Need(NamedTuple):
     since: datetime
 
 
-def need_of(reader: Reader, stored: BarRequest, wanted: Adjustment, source: str) -> Need | None:
+def need_of(reader: Reader | None, stored: BarRequest, wanted: Adjustment, source: str, *, coming: datetime | None = None) -> Need | None:
     """What the stored series needs to be served on the basis wanted; None for nothing. Adjusted prices that were delivered on several
-    days need the splits between: what came before a split does not have it."""
+    days need the splits between: what came before a split does not have it. `coming`: when more bars of it will be delivered."""
     kinds = "all" if Adjustment.ALL in (stored.adjustment, wanted) else "splits"
     if stored.adjustment is not wanted:
         return Need(kinds, stored.start)
-    came = reader.deliveries(stored, source) if wanted is not Adjustment.RAW else None
-    if came is None or came[0].date() == came[1].date():
+    came = reader.deliveries(stored, source) if reader is not None and wanted is not Adjustment.RAW else None
+    if came is None or came[0].date() == (coming or came[1]).date():
         return None
     return Need(kinds, came[0].replace(hour=0, minute=0, second=0, microsecond=0))  # a split of that day may have come after it
 

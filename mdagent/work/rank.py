@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mdagent.guard.breaker import State
@@ -11,11 +12,12 @@ from mdagent.guard.memory import fold
 from mdagent.guard.route import WEIGHTS, Candidate, rank
 from mdagent.market import Priority
 from mdagent.store.quota import Asked, Reservation
-from mdagent.store.recall import outlook, seen
+from mdagent.store.recall import hedges, outlook, seen, speed
 from mdagent.work.fit import a_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from mdagent.clock import Clock
     from mdagent.guard.memory import Reputation, Seen
@@ -23,21 +25,25 @@ if TYPE_CHECKING:
     from mdagent.market import BarRequest
     from mdagent.sources.base import Source
     from mdagent.store.ledger import Ledger
+    from mdagent.store.recall import Outlook
     from mdagent.work.fit import Server, Wish
     from mdagent.work.gate import Policy
 
 _KEPT = 60.0  # seconds that what was read of the past is good for
 _FRESH = timedelta(hours=1)
+_SOONEST = 0.8
 
 
 @dataclass(slots=True)
 class Form:
-    """How the sources are doing, as the ledger has it; `policy` is asked for the rules of each. One a command."""
+    """How the sources are doing, as the ledger has it; `policy` is asked for the rules of each. One a command. `look` tells what would
+    become of a request, where that is not to be the ledger's word."""
 
     ledger: Ledger
     clock: Clock
     policy: Callable[[str], Policy]
     weights: Weights = WEIGHTS
+    look: Callable[[Asked, datetime], Outlook] | None = None
     _past: dict[str, tuple[float, list[Seen]]] = field(default_factory=dict)
     _folded: dict[tuple[str, str, str], Reputation] = field(default_factory=dict)
 
@@ -57,6 +63,19 @@ class Form:
     def rank(self, sources: Sequence[Source], endpoint: str) -> tuple[Ranked, ...]:
         """The sources in the order of asking for what is true this minute."""
         return rank([self._candidate(s, endpoint) for s in sources], self.weights, live=True)
+
+    def hedge(self, sources: Sequence[Source], endpoint: str) -> float | None:
+        """Seconds after which the second of the sources may be asked as well: what the first needs nineteen times of twenty, 0.8 at least.
+        None where one of them has less than half of its quota left, or where more than one question in twenty was hedged today."""
+        now = self.clock.now()
+        if len(sources) < 2 or any((self._candidate(s, endpoint).left or 1.0) <= 0.5 for s in sources[:2]):
+            return None
+        asked, hedged = hedges(self.ledger, endpoint, now - timedelta(days=1))
+        if hedged > 0.05 * asked:
+            return None
+        name = sources[0].spec.name
+        usual = speed(self.ledger, name, self.policy(name).rules.account, now - timedelta(days=1)).p95
+        return max(_SOONEST, (usual or 0.0) / 1000)
 
     def reputation(self, name: str, interval: str = "", symbol: str = "") -> Reputation:
         """What a source's attempts say of it."""
@@ -100,7 +119,7 @@ class Form:
         name, policy = source.spec.name, self.policy(source.spec.name)
         told = self.reputation(name, interval, symbol)
         what = Reservation(endpoint, "", "", symbol, usd=policy.usd * requests, priority=priority)
-        ahead = outlook(self.ledger, Asked(what, name, policy.windows, policy.rules), self.clock.now())
+        ahead = (self.look or partial(outlook, self.ledger))(Asked(what, name, policy.windows, policy.rules), self.clock.now())
         known = told.seen >= 0.5
         return Candidate(
             name,
@@ -108,7 +127,7 @@ class Form:
             quality=told.quality,
             latency=told.latency,
             left=ahead.left,
-            wait=_NEVER if ahead.wait is None else ahead.wait,
+            wait=ahead.wait or 0.0,
             usd=policy.usd * requests,
             delay=source.plan.delay.total_seconds(),
             direct=direct,
@@ -118,7 +137,5 @@ class Form:
             a_day=a_day(source.plan),
             attempts=told.seen if known else None,
             graded=told.basis,
+            refuses=ahead.why if ahead.wait is None else "",
         )
-
-
-_NEVER = 86400.0  # seconds: it is asked last, and says itself why not

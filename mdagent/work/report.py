@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from mdagent.guard.outcome import Failure
     from mdagent.market import BarRequest
 
@@ -18,8 +20,24 @@ class Considered(NamedTuple):
     arithmetic: tuple[str, ...] = ()
 
 
+class Planned(NamedTuple):
+    """What a plan asks of one source for a request: the window, what it costs, and the seconds until the last of it could go by the
+    quota. `late`: a fetch does not wait so long."""
+
+    source: str
+    start: datetime
+    end: datetime
+    requests: int = 0
+    credits: int = 0
+    usd: float = 0.0
+    seconds: float = 0.0
+    note: str = ""
+    late: bool = False
+
+
 class Line(NamedTuple):
-    """One symbol's outcome. `requests` were sent, `bars` are in the store for the window; `absent` counts missing bars by reason."""
+    """One symbol's outcome. `requests` were sent, `bars` are in the store for the window; `absent` counts missing bars by reason. Of a
+    plan they would be sent, and `planned` says what each source would be asked."""
 
     request: BarRequest
     source: str | None
@@ -37,6 +55,7 @@ class Line(NamedTuple):
     arithmetic: tuple[str, ...] = ()
     skipped: str = ""
     cut: bool = False  # the window reaches back further than the source keeps
+    planned: tuple[Planned, ...] = ()
 
     @property
     def brief(self) -> str:
@@ -62,3 +81,8 @@ class Report(NamedTuple):
     def requests(self) -> int:
         """Requests sent to all providers."""
         return sum(line.requests for line in self.lines)
+
+    @property
+    def planned(self) -> tuple[Planned, ...]:
+        """What a plan asks of all providers."""
+        return tuple(part for line in self.lines for part in line.planned)

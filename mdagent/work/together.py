@@ -15,24 +15,26 @@ from mdagent.work.gate import Call, Result
 from mdagent.work.spans import within_depth
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from mdagent.market import BarRequest
     from mdagent.sources.base import Source
     from mdagent.work.fill import Tools
-    from mdagent.work.fit import Wish
+    from mdagent.work.fit import Server, Wish
 
 _FEWEST = 2
 
 
 class Shared(NamedTuple):
-    """What a symbol got from a request that it shared: the requests it is charged with (the first symbol with all), how many others
-    there were, and what became of its bars."""
+    """What a symbol got from a request that it shared: from whom, the requests it is charged with (the first symbol with all), how many
+    others there were, what became of its bars, and whether any came."""
 
+    source: str
     requests: int
     others: int
     came: Filled
+    served: bool
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -44,47 +46,68 @@ async def fetch_together(wishes: Sequence[Wish], tools: Tools) -> dict[BarReques
     """Ask for the windows that several symbols lack alike. What does not come so is left to the fetch of the single symbol.
     Raises StoreError."""
     shared: dict[BarRequest, Shared] = {}
-    for group in _alike(wishes, tools):
-        windows = [window for _, window in group.members]
-        alone = sum(len(group.source.cut(w)) for w in windows)
-        needed = group.source.batch_requests(windows)
-        if needed is None or needed >= alone:
-            continue
-        sent, came = await _ask(group, windows, tools)
+    for group in alike(_lacking(wishes, tools)):
+        sent, came = await _ask(group, tools)
         for i, (asked, window) in enumerate(group.members):
-            shared[asked] = Shared(sent if i == 0 else 0, len(group.members) - 1, came.get(window, Filled()))
+            name = group.source.spec.name
+            shared[asked] = Shared(name, sent if i == 0 else 0, len(group.members) - 1, came.get(window, Filled()), window in came)
     return shared
 
 
-class _Group(NamedTuple):
+class Group(NamedTuple):
+    """Symbols of which one source is asked in one breath: what the user asked of each, and the window to ask for."""
+
     source: Source
-    members: tuple[tuple[BarRequest, BarRequest], ...]  # what the user asked, and the window to ask for
+    members: tuple[tuple[BarRequest, BarRequest], ...]
+
+    @property
+    def windows(self) -> list[BarRequest]:
+        """Those to ask for."""
+        return [window for _, window in self.members]
+
+    @property
+    def saves(self) -> bool:
+        """Does that take fewer requests than one symbol after another?"""
+        needed = self.source.batch_requests(self.windows)
+        return needed is not None and needed < sum(len(self.source.cut(w)) for w in self.windows)
 
 
-def _alike(wishes: Sequence[Wish], tools: Tools) -> list[_Group]:
-    """Requests that their first source can be asked for in one breath: they lack one and the same window."""
+def shares(server: Server) -> bool:
+    """Can that source serve several symbols at once?"""
+    return "batch" in server.source.spec.offers and "batch" not in server.source.plan.lacks
+
+
+def alike(lacking: Iterable[tuple[Source, BarRequest, Sequence[BarRequest]]]) -> list[Group]:
+    """The requests (source, what was asked, windows that are lacking) that lack one and the same window, where sharing saves requests."""
     groups: dict[tuple[str, str, str, datetime, datetime], list[tuple[Source, BarRequest, BarRequest]]] = {}
+    for source, asked, windows in lacking:
+        if len(windows) == 1:
+            only = windows[0]
+            key = (source.spec.name, only.interval.value, only.adjustment.value, only.start, only.end)
+            groups.setdefault(key, []).append((source, asked, only))
+    made = [Group(found[0][0], tuple((a, w) for _, a, w in found)) for found in groups.values() if len(found) >= _FEWEST]
+    return [group for group in made if group.saves]
+
+
+def _lacking(wishes: Sequence[Wish], tools: Tools) -> Iterator[tuple[Source, BarRequest, list[BarRequest]]]:
+    """What each lacks of its first source, where that can be shared."""
     for wish in wishes:
-        server = wish.servers[0] if wish.servers else None
-        if server is None or "batch" not in server.source.spec.offers or "batch" in server.source.plan.lacks:
+        if not wish.servers or not shares(wish.servers[0]):
             continue
-        source, asked = server.source, wish.request
+        server, asked = wish.servers[0], wish.request
+        source = server.source
         if tools.ledger.unknown(source.spec.name, asked.symbol.ticker) and not wish.refresh:
             continue
-        now = tools.clock.now()
         lack = due(source, replace(asked, adjustment=server.basis), asked.adjustment, tools, refresh=wish.refresh)
-        wide = lack.window
-        windows, _ = within_depth(lack.parts, source, now if tools.bounded_depth else None)
-        if len(windows) == 1:
-            key = (source.spec.name, wide.interval.value, wide.adjustment.value, windows[0].start, windows[0].end)
-            groups.setdefault(key, []).append((source, asked, windows[0]))
-    return [_Group(found[0][0], tuple((a, w) for _, a, w in found)) for found in groups.values() if len(found) >= _FEWEST]
+        yield source, asked, within_depth(lack.parts, source, tools.clock.now() if tools.bounded_depth else None)[0]
 
 
-async def _ask(group: _Group, windows: list[BarRequest], tools: Tools) -> tuple[int, dict[BarRequest, Filled]]:
+async def _ask(group: Group, tools: Tools) -> tuple[int, dict[BarRequest, Filled]]:
     """The requests sent, and what became of each window whose bars came. A failure of all is told by the fetches that follow."""
+    windows = group.windows
     subject = ",".join(w.symbol.ticker for w in windows)[:200]
-    call = Call("batch", subject, tools.clock.monotonic() + tools.deadline * max(1, len(windows) // 20), tools.patience)
+    first = windows[0].interval.value, min(w.priority for w in windows)
+    call = Call("batch", subject, tools.clock.monotonic() + tools.deadline * max(1, len(windows) // 20), tools.patience, *first)
     result = await tools.gate.converse(group.source, partial(group.source.batch, windows), call)
     came: dict[BarRequest, Filled] = {}
     for window, found in zip(windows, result.value or (), strict=False):

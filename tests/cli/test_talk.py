@@ -13,7 +13,7 @@ from mdagent.cli.terminal import Terminal
 from mdagent.config import Flags
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import BarRequest
-from mdagent.work.report import Considered, Line, Report
+from mdagent.work.report import Considered, Line, Planned, Report
 from tests.cli.shell import Screen
 
 if TYPE_CHECKING:
@@ -92,10 +92,12 @@ def test_several_symbols_on_a_terminal_are_a_table(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_says_what_would_be_sent(tmp_path: Path) -> None:
-    text = said(tmp_path, line(bars=0, requests=2), line("MSFT", requests=0), dry=True)
-    assert "AAPL 1d: 0 bars in the store, 2 requests to yahoo" in text
-    assert "MSFT 1d: 21 bars in the store, no request" in text
-    assert "2 requests would be sent; nothing was" in text
+    asked = line().request
+    step = Planned("yahoo", asked.start, asked.end, 2, 40, 0.5, 61.2, "shared")
+    text = said(tmp_path, line(bars=0, requests=2, planned=(step,)), line("MSFT", requests=0), dry=True)
+    assert "AAPL 1d: 0 bars in the store, 2 requests to yahoo, 40 credits, 0.5000 USD, after 0:01:02, shared\n" in text
+    assert "MSFT 1d: 21 bars in the store, no request\n" in text
+    assert "2 requests would be sent; nothing was; 40 credits, 0.5000 USD, the last could go after 0:01:02\n" in text
 
 
 def test_the_words_of_a_provider_do_nothing_to_a_terminal(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ from mdagent.cli import COMMANDS, app
 from mdagent.cli.exits import MEANINGS
 from mdagent.cli.hoist import PLAIN, VALUED
 from mdagent.cli.render import COLUMNS
+from mdagent.cli.sources import COMMANDS as SOURCES_COMMANDS
 from mdagent.cli.words import read_requests, read_symbols
 from mdagent.config import Flags, load, template
+from mdagent.guard.limits import KEPT_BACK
 from mdagent.market import Interval
 from mdagent.quality.checks import REFUSE_ABOVE
 from mdagent.quality.grade import PROVISIONAL_CAP, SINGLE_SOURCE_CAP, WEIGHTS
@@ -79,6 +81,12 @@ def test_every_command_of_the_help_is_in_the_readme() -> None:
         assert re.search(rf"mdagent (--sandbox )?{name}\b", README), name
 
 
+def test_every_command_about_sources_is_in_the_readme() -> None:
+    told = README.partition("## Sources")[2].partition("## The report")[0]
+    for name in SOURCES_COMMANDS:
+        assert re.search(rf"`(mdagent sources )?{name}\b", told), name
+
+
 def test_every_option_in_the_readme_exists() -> None:
     known = {*_options(typer.main.get_command(app)), *VALUED, *PLAIN, "--version", "--install-completion"}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", README))
@@ -128,6 +136,11 @@ def test_the_letters_are_those_of_the_grade() -> None:
 def test_the_ceilings_are_those_of_the_grade() -> None:
     assert f"{SINGLE_SOURCE_CAP:.0f} while no second source has confirmed a series, {PROVISIONAL_CAP:.0f} for a provisional bar" in README
     assert f"more than {REFUSE_ABOVE:.0%} of an answer".replace("%", " %") in README
+
+
+def test_what_a_class_leaves_to_those_above_it_is_that_of_the_limits() -> None:
+    told = {name: float(share) / 100 for name, share in re.findall(r"`(normal|low|batch)`(?: leaves)? (\d+) %", README)}
+    assert told == {priority.name.lower(): kept for priority, kept in KEPT_BACK.items() if kept}
 
 
 # ---- settings

@@ -16,9 +16,11 @@ from mdagent.market import Adjustment, BarRequest, BarSet, CorporateAction, Deli
 from mdagent.sessions import Session, build, expected
 from mdagent.sources.base import Adapter
 from mdagent.store.bars import BarStore
-from mdagent.work.dry import dry_line
 from mdagent.work.fetch import Tools, fetch
 from mdagent.work.fit import Wish, wish_for
+from mdagent.work.foresee import Foresight
+from mdagent.work.rank import Form
+from mdagent.work.rehearse import Means, Rehearsal
 from tests.work.clerks import clerk
 from tests.work.played import Stage, says
 
@@ -164,7 +166,7 @@ class Desk:
         return self.stage.run(fetch(self.wish(request, refresh=refresh), self.tools()))
 
     def dry(self, request: BarRequest) -> Line:
-        return dry_line(self.wish(request), self.store, lambda _: sessions(), self.now, bounded_depth=True)
+        return planned(self.stage, self.store, self.wish(request))
 
     def asked(self) -> list[str]:
         """The paths asked for since this was last looked at."""
@@ -176,6 +178,14 @@ class Desk:
         with self.store.reading() as reader:
             rows: list[Any] = reader.bars([request], as_of=as_of)
         return {f"{r[2]:%m-%d}": round(r[6], 6) for r in rows}
+
+
+def planned(stage: Stage, store: BarStore, *wishes: Wish) -> Line:
+    """What a plan says of the last of these wishes."""
+    foresight = Foresight(stage.ledger, stage.policy, stage.clock.now())
+    form = Form(stage.ledger, stage.clock, stage.policy, look=foresight.look)
+    means = Means(store, form, {}, bounded_depth=True, patience=60.0)
+    return Rehearsal(means, form, foresight, lambda _reader, _request: sessions()).lines(wishes)[-1]
 
 
 def desk_of(stage: Stage, folder: Path) -> Desk:

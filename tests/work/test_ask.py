@@ -121,3 +121,36 @@ def test_each_question_has_its_own_answer(play: Callable[..., Stage]) -> None:
     stage = play(says("first"), says("unknown", 404), says("third"))
     answers: list[Any] = stage.run(ask_all(door(stage), "quote", [clerk()], [quote_of(Symbol.parse(s)) for s in ("A", "B", "C")], 10.0))
     assert [answers[0], answers[1].kind, answers[2]] == ["first", FailureKind.UNKNOWN_SYMBOL, "third"]
+
+
+# Hedged
+
+
+def hedged(stage: Stage, *clerks: Clerk) -> Any:
+    (answer,) = stage.run(ask_all(door(stage), "quote", clerks, [quote_of(AAPL)], 10.0, hedge=0.8))
+    return answer
+
+
+def test_a_second_source_is_asked_when_the_first_takes_too_long_and_the_first_answer_wins(play: Callable[..., Stage]) -> None:
+    stage = play(5.0, says("second"), concurrency=4)
+    assert hedged(stage, clerk("one"), clerk("two")) == "second"
+    assert stage.clock.monotonic() == pytest.approx(0.8)
+    assert [row[2] for row in stage.rows()] == ["CANCELLED", None]
+    assert len(stage.ledger.usage("one", stage.windows, stage.clock.now())) == 1, "the loser stays charged"
+
+
+def test_no_second_source_is_asked_when_the_first_is_in_time(play: Callable[..., Stage]) -> None:
+    stage = play(0.5, says("never"))
+    assert hedged(stage, clerk("one"), clerk("two")) == "word"
+    assert len(stage.asked) == 1
+
+
+def test_a_first_source_that_fails_is_followed_at_once(play: Callable[..., Stage]) -> None:
+    stage = play(says("no", 404), says("second"))
+    assert hedged(stage, clerk("one"), clerk("two")) == "second"
+    assert stage.clock.monotonic() == 0.0
+
+
+def test_where_both_fail_the_third_is_asked(play: Callable[..., Stage]) -> None:
+    stage = play(says("no", 404), says("no", 404), says("third"))
+    assert hedged(stage, clerk("one"), clerk("two"), clerk("three")) == "third"

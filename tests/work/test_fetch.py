@@ -14,10 +14,10 @@ from mdagent.market import BarRequest
 from mdagent.sessions import Session, build, expected
 from mdagent.sources import load
 from mdagent.store.bars import BarStore
-from mdagent.work.dry import dry_line
 from mdagent.work.fetch import Tools, fetch
 from mdagent.work.fit import Server, Wish
 from tests.sources.answers import at, chart, reply, row
+from tests.work.maker import planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -341,7 +341,7 @@ def test_an_hour_without_minutes_is_told_and_asked_for_again(desk: Desk) -> None
 
 def dry(desk: Desk, request: BarRequest, *, refresh: bool = False) -> Line:
     wish = Wish(request, (Server(desk.yahoo, request.adjustment),), refresh)
-    return dry_line(wish, desk.store, known, desk.stage.clock.now(), bounded_depth=True)
+    return planned(desk.stage, desk.store, wish)
 
 
 def test_a_dry_run_counts_what_a_fetch_would_send(desk: Desk) -> None:
@@ -359,7 +359,9 @@ def test_a_dry_run_counts_pieces_and_leaves_out_what_is_too_old(desk: Desk) -> N
     assert dry(desk, ask("2024-01-02", "2024-01-17", "1m")).requests == 3
     cut = dry(desk, ask("2023-11-01", "2023-11-17", "1m"))
     assert (cut.requests, cut.cut) == (0, True)
-    assert cut.considered[0].reasons == cut.notes
+    assert cut.failure is not None
+    assert cut.failure.kind is K.NO_DATA, "as a fetch would end"
+    assert cut.considered[0].reasons == (f"NO_DATA: {cut.notes[0]}",)
 
 
 def test_time_passes_only_where_somebody_waits(desk: Desk) -> None:

@@ -129,7 +129,7 @@ def test_a_bad_key_closes_its_own_account_and_no_other(play: Callable[..., Stage
     some.clock.pause(1e6)
     refused = some.ask("x").failure
     assert refused is not None
-    assert (refused.kind, refused.until) == (K.BREAKER_OPEN, None)
+    assert (refused.kind, refused.until) == (K.AUTH, None)
     some.rules = Rules("parrot:2222")  # another key
     assert some.ask("x").failure is None
 

@@ -1,0 +1,116 @@
+"""When requests could go that are made one after another, as the quota and the budgets stand now. Pure.
+
+The same sums as an admission makes (`limits.admit`, of which a test holds it to be the equal), for thousands of requests: each takes
+the first place that is left to it, and not before the one that goes before it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mdagent.guard.limits import Denied, Window, span, usable
+from mdagent.guard.outcome import FailureKind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from datetime import datetime
+
+    from mdagent.guard.cost import Budget
+    from mdagent.guard.limits import Usage
+    from mdagent.market import Priority
+
+_MOST_STEPS = 100  # from one window's refusal to the next
+
+
+@dataclass(slots=True)
+class Tally:
+    """The quota of one account: what is used of it by now, and by the requests that are foreseen. `first` is the earliest moment at which
+    one more can go; `factor` is the adaptive one."""
+
+    windows: Sequence[Window]
+    first: datetime
+    factor: float = 1.0
+    _times: list[datetime] = field(default_factory=list)
+    _credits: list[int] = field(default_factory=lambda: [0])  # of the requests before each, and of all of them
+    _shares: dict[tuple[Priority, int], tuple[Window, ...]] = field(default_factory=dict)
+
+    def used(self, usage: Iterable[Usage]) -> None:
+        """Enter what is used already, oldest first."""
+        for one in usage:
+            self.take(one.cost, min(one.at, self.first))
+
+    def take(self, cost: int, at: datetime) -> None:
+        """One request goes at that time; the next one not before it."""
+        self._times.append(at)
+        self._credits.append(self._credits[-1] + cost)
+        self.first = max(self.first, at)
+
+    def slot(self, cost: int, priority: Priority, since: datetime) -> datetime | Denied:
+        """When a request could go that is made at `since`; Denied where no wait helps."""
+        shares = self._shares.get((priority, cost))
+        if shares is None:
+            shares = self._shares[priority, cost] = tuple(usable(w, priority, cost, self.factor) for w in self.windows)
+        for window in shares:
+            if window.of == "credits" and cost > window.limit:
+                words = f"a request of {cost} credits is more than the quota of {window.text} ever allows"
+                return Denied(FailureKind.PLAN_LIMIT, words)
+        at = max(since, self.first)
+        for _ in range(_MOST_STEPS):
+            free = max((self._free(w, cost, at) for w in shares), default=at)
+            if free <= at:
+                break
+            at = free
+        return at
+
+    def left(self, now: datetime) -> float | None:
+        """The share of its tightest window that is left; None without windows."""
+        return min((max(0.0, 1 - self._used(w, now) / w.limit) for w in self.windows), default=None)
+
+    def _sum(self, window: Window) -> Sequence[int]:
+        return self._credits if window.of == "credits" else range(len(self._credits))
+
+    def _used(self, window: Window, now: datetime) -> int:
+        sums = self._sum(window)
+        return sums[-1] - sums[bisect_right(self._times, span(window, now)[0])]
+
+    def _free(self, window: Window, cost: int, now: datetime) -> datetime:
+        """The first moment from now on at which this window has room, if nothing else is taken."""
+        sums, (since, reset) = self._sum(window), span(window, now)
+        inside = bisect_right(self._times, since)
+        over = sums[-1] + (cost if window.of == "credits" else 1) - window.limit
+        if over <= sums[inside]:
+            return now
+        if isinstance(window.per, str):
+            return reset
+        return self._times[bisect_left(sums, over, lo=inside) - 1] + (now - since)
+
+
+@dataclass(slots=True)
+class Purse:
+    """What the budgets have left as foreseen requests are paid for. `spent` tells how much was spent since a time, by a source or, "",
+    by all."""
+
+    spent: Callable[[datetime, str], float]
+    _paid: dict[tuple[str, datetime], float] = field(default_factory=dict)
+
+    def over(self, budgets: Sequence[Budget], usd: float, at: datetime) -> Denied | None:
+        """Why so much may not be spent at that time; None where it may."""
+        for budget in budgets:
+            since, until = span(Window(0, budget.per), at)
+            words = budget.over(self._of(budget.source, since), usd)
+            if words:
+                return Denied(FailureKind.BUDGET, words, until)
+        return None
+
+    def pay(self, budgets: Sequence[Budget], usd: float, at: datetime) -> None:
+        """Spend it."""
+        for key in {(b.source, span(Window(0, b.per), at)[0]) for b in budgets}:
+            self._paid[key] = self._of(*key) + usd
+
+    def _of(self, source: str, since: datetime) -> float:
+        key = (source, since)
+        if key not in self._paid:
+            self._paid[key] = self.spent(since, source)
+        return self._paid[key]

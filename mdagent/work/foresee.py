@@ -1,0 +1,106 @@
+"""What the ledger would say if the requests that are planned so far had been sent; nothing is written into it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from mdagent.guard.forecast import Purse, Tally
+from mdagent.guard.limits import Denied
+from mdagent.guard.outcome import FailureKind
+from mdagent.store.quota import Asked, Reservation, spent
+from mdagent.store.recall import Outlook, factor_of, outlook, waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from mdagent.market import Priority
+    from mdagent.store.ledger import Ledger
+    from mdagent.work.dry import Talk
+    from mdagent.work.gate import Policy
+
+
+class Gone(NamedTuple):
+    """What would become of a conversation: the requests that go, their credits and USD, when the last of them goes, the seconds that they
+    wait for quota; and what refuses the rest."""
+
+    at: datetime
+    requests: int = 0
+    credits: int = 0
+    usd: float = 0.0
+    waited: float = 0.0
+    refused: Denied | None = None
+
+
+@dataclass(slots=True)
+class Foresight:
+    """One a plan. `at` is when the next question is asked; the first one, now."""
+
+    ledger: Ledger
+    policy: Callable[[str], Policy]
+    at: datetime
+    _began: datetime = field(init=False)
+    _purse: Purse = field(init=False)
+    _tallies: dict[str, Tally] = field(default_factory=dict)
+    _standing: dict[tuple[str, str], Outlook] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._began = self.at
+        self._purse = Purse(lambda since, source: self.ledger.reading(partial(spent, since=since, source=source)))
+
+    def look(self, asked: Asked, _: datetime) -> Outlook:
+        """What would become of a request then, as `store.recall.outlook` tells it of now."""
+        what, standing = asked.what, self._outlook(asked.source, asked.what.endpoint)
+        if standing.kind is FailureKind.BREAKER_OPEN:
+            return standing
+        tally = self._tally(asked.source, what.priority)
+        left, state = tally.left(self.at), standing.state
+        slot = self._purse.over(asked.rules.budgets, what.usd, self.at) or tally.slot(what.cost, what.priority, self.at)
+        if isinstance(slot, Denied):
+            return Outlook(None, slot.reason, slot.until, left, state, slot.kind)
+        wait = (slot - self.at).total_seconds()
+        return Outlook(wait, until=slot if wait else None, left=left, state=state, kind=FailureKind.THROTTLED if wait else None)
+
+    def hold(self, name: str, talk: Talk, priority: Priority, *, probe: bool = False) -> Gone:
+        """Take the requests of a conversation from quota and budgets, as far as these allow; the time goes on to its end. `probe`: an
+        open breaker is not to refuse it."""
+        standing, policy, began = self._outlook(name, talk.endpoint), self.policy(name), self.at
+        if standing.kind is FailureKind.BREAKER_OPEN and not probe:
+            return Gone(self.at, refused=Denied(standing.kind, standing.why, standing.until))
+        tally, budgets, gone, refused = self._tally(name, priority), policy.rules.budgets, Gone(self.at), None
+        for cost in talk.costs:
+            usd = cost * policy.usd
+            slot = self._purse.over(budgets, usd, self.at) or tally.slot(cost, priority, self.at)
+            refused = slot if isinstance(slot, Denied) else self._purse.over(budgets, usd, slot)
+            if refused or isinstance(slot, Denied):
+                break
+            tally.take(cost, slot)
+            self._purse.pay(budgets, usd, slot)
+            self.at = slot
+            gone = Gone(slot, gone.requests + 1, gone.credits + cost, gone.usd + usd)
+        return gone._replace(waited=(self.at - began).total_seconds(), refused=refused)
+
+    def _outlook(self, name: str, endpoint: str) -> Outlook:
+        key = (name, endpoint)
+        if key not in self._standing:
+            policy = self.policy(name)
+            asked = Asked(Reservation(endpoint, "", "", ""), name, policy.windows, policy.rules)
+            self._standing[key] = outlook(self.ledger, asked, self._began)
+        return self._standing[key]
+
+    def _tally(self, name: str, priority: Priority) -> Tally:
+        """The quota of a source as it stands, and those that wait for it already."""
+        if name not in self._tallies:
+            policy, now = self.policy(name), self._began
+            account = policy.rules.account or name
+            made = self._tallies[name] = Tally(policy.windows, now, factor_of(self.ledger, account))
+            made.used(self.ledger.usage(name, policy.windows, now, account))
+            block = self.ledger.blocked(name, account)
+            made.first = max(now, block.until) if block else now
+            for waiter in waiting(self.ledger, account, now):
+                slot = made.slot(waiter.cost, waiter.priority, now)
+                if waiter.priority <= priority and not isinstance(slot, Denied):
+                    made.take(waiter.cost, slot)
+        return self._tallies[name]

@@ -1,0 +1,171 @@
+"""Drill D16: the machine's clock is set back, put right, or set ahead. By the provider's clock, which is right, nothing ever gets more
+than its limit.
+
+The tests that are expected to fail are defects: the ledger knows when something was sent by the wall clock alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mdagent.clock import VirtualClock
+from mdagent.guard.limits import Grant, Refusal, Window
+from mdagent.market import Priority
+from mdagent.store.ledger import Ledger, open_ledger
+from mdagent.store.quota import Reservation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+START = datetime(2024, 1, 17, 1, 0, tzinfo=UTC)  # an hour into the day
+WHAT = Reservation("bars", "one.example", "run-1", "AAPL", priority=Priority.HIGH)
+MINUTE, DAY = (Window(3, 60.0),), (Window(3, "day"),)
+SECOND, HOUR = 1.0, 3600.0
+
+
+class Machine:
+    """A ledger, and a clock that is off by so many seconds."""
+
+    def __init__(self, path: Path) -> None:
+        self.clock = VirtualClock(START)
+        self.ledger: Ledger = open_ledger(path, self.clock)
+
+    def off(self, seconds: float) -> None:
+        """Set the wall clock; `off(0)` puts it right."""
+        self.clock.set(START + timedelta(seconds=self.clock.monotonic() + seconds))
+
+    def granted(self, windows: Sequence[Window] = MINUTE) -> int:
+        """How many more go now."""
+        return next(n for n in range(100) if not isinstance(self.ledger.reserve("parrot", windows, what=WHAT), Grant))
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    made = Machine(tmp_path / "ledger.db")
+    yield made
+    made.ledger.close()
+
+
+BACK = pytest.mark.parametrize("back", [1.0, 4.9, 5.1, 30.0, HOUR, 24 * HOUR, 400 * 24 * HOUR, START.timestamp()], ids="{:g} s".format)
+
+
+@BACK
+def test_a_clock_set_back_gives_no_more_in_any_minute(machine: Machine, back: float) -> None:
+    assert machine.granted() == 3
+    machine.off(-back)
+    assert machine.granted() == 0
+    machine.clock.pause(61.9)
+    assert machine.granted() == 0
+
+
+LONGER = pytest.mark.xfail(reason="when the clock has come to the stamp of a row, it counts by that, and so a second time")
+
+
+@pytest.mark.parametrize("back", [1.0, 4.9, pytest.param(5.1, marks=LONGER), pytest.param(30.0, marks=LONGER), HOUR, 24 * HOUR])
+def test_a_clock_set_back_makes_nobody_wait_longer_than_a_window(machine: Machine, back: float) -> None:
+    """Or by 5 s, which are not held to be a step."""
+    assert machine.granted() == 3
+    machine.off(-back)
+    assert machine.granted() == 0
+    machine.clock.pause(62.0 + (back if back < 5.0 else 0.0))
+    assert machine.granted() == 3
+
+
+@BACK
+def test_and_put_right_again_neither(machine: Machine, back: float) -> None:
+    assert machine.granted() == 3
+    machine.off(-back)
+    assert machine.granted() == 0
+    machine.clock.pause(30.0)
+    machine.off(0)
+    assert machine.granted() == 0
+    machine.clock.pause(32.0)
+    assert machine.granted() == 3
+
+
+@pytest.mark.parametrize("back", [1.0, 30.0, 0.9 * HOUR])
+def test_a_clock_set_back_within_the_day_gives_no_more_that_day(machine: Machine, back: float) -> None:
+    assert machine.granted(DAY) == 3
+    machine.off(-back)
+    for _ in range(20):
+        assert machine.granted(DAY) == 0
+        machine.clock.pause(HOUR)
+
+
+@pytest.mark.xfail(reason="a row that the window has by its date is dated when it was noticed, which is the day before")
+def test_a_clock_set_back_over_midnight_gives_no_more_that_day(machine: Machine) -> None:
+    """Set from 01:00 to 23:00 of the day before: an hour later its day begins, in which three have gone already."""
+    assert machine.granted(DAY) == 3
+    machine.off(-2 * HOUR)
+    assert machine.granted(DAY) == 0
+    machine.clock.pause(HOUR + 61.0)
+    assert machine.granted(DAY) == 0, "it is still the same day, to the provider and by the stamps of the rows"
+
+
+@pytest.mark.xfail(reason="the time at which a row was noticed first stays, also where the clock has been right since")
+def test_a_clock_set_back_twice_gives_no_more(machine: Machine) -> None:
+    assert machine.granted() == 3
+    for seconds in (-HOUR, 0, -30.0):
+        machine.off(seconds)
+        assert machine.granted() == 0
+
+
+@pytest.mark.xfail(reason="the time at which a row was noticed first stays, and seems long ago after the first step")
+def test_a_clock_put_right_in_two_steps_gives_no_more(machine: Machine) -> None:
+    assert machine.granted() == 3
+    for hours in (-2, -1, 0):
+        machine.off(hours * HOUR)
+        assert machine.granted() == 0
+
+
+@pytest.mark.xfail(reason="what was sent seems older by the step")
+@pytest.mark.parametrize("seconds", [-24 * HOUR, -HOUR, -4.9])
+def test_what_was_sent_while_the_clock_was_behind_counts_when_it_is_put_right(machine: Machine, seconds: float) -> None:
+    """As on a machine that starts with an old time, and hears the right one later."""
+    machine.off(seconds)
+    assert machine.granted() == 3
+    machine.clock.pause(57.2)
+    machine.off(0)
+    assert machine.granted() == 0
+
+
+@pytest.mark.xfail(reason="what was sent seems older by the step")
+@pytest.mark.parametrize("windows", [MINUTE, DAY])
+def test_a_clock_set_ahead_gives_no_more(machine: Machine, windows: tuple[Window, ...]) -> None:
+    assert machine.granted(windows) == 3
+    machine.off(24 * HOUR)
+    assert machine.granted(windows) == 0
+
+
+@pytest.mark.xfail(reason="its end is moved with the clock when that is set back, and not when it is put right")
+def test_a_block_lasts_as_long_as_the_provider_asked_whatever_the_clock_does(machine: Machine) -> None:
+    machine.ledger.block("parrot", 3000.0, "asked to be left alone")
+    machine.off(-HOUR)
+    assert machine.granted() == 0
+    machine.off(0)
+    assert machine.granted() == 0
+
+
+@pytest.mark.xfail(reason="a place in the queue is kept until its time comes again, and by the dead, too")
+def test_a_place_in_the_queue_is_not_kept_by_the_dead_until_an_old_time_comes_again(machine: Machine) -> None:
+    assert machine.granted() == 3
+    for _ in range(3):
+        assert isinstance(machine.ledger.reserve("parrot", MINUTE, what=replace(WHAT, patience=1e9)), Refusal)
+    machine.off(-24 * HOUR)
+    machine.clock.pause(2 * HOUR)
+    assert machine.granted() == 3
+
+
+def test_a_block_is_not_waited_for_longer_than_its_length(machine: Machine) -> None:
+    machine.ledger.block("parrot", 3000.0, "asked to be left alone")
+    machine.off(-24 * HOUR)
+    refused = machine.ledger.reserve("parrot", MINUTE, what=WHAT)
+    assert isinstance(refused, Refusal)
+    assert refused.wait == 3000.0
+    machine.clock.pause(3000.0)
+    assert machine.granted() == 3
