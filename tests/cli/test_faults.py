@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KEYED = tuple(name for name in NAMES if spec_of(name).needs_key)
 WEEKEND = ("--start", "2024-02-03", "--end", "2024-02-05")
 HOLIDAY = ("--start", "2024-01-15", "--end", "2024-01-16")
+BEFORE = ("--start", "2020-06-01", "--end", "2020-06-20")  # ABNB is listed from December on
 SUNDAY = datetime(2024, 2, 4, 17, 0, tzinfo=UTC)
 
 
@@ -149,12 +150,26 @@ def test_the_first_in_the_ranking_with_a_refused_key_is_passed_over_in_the_same_
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_closed_market_is_no_failure(shell: Shell, name: str) -> None:
+    """Most of it is not even asked for, since the calendar knows; what is asked is answered with nothing, or with the price of Friday."""
     shell.clock.set(SUNDAY)
     for days in (WEEKEND, HOLIDAY, WEEKEND, HOLIDAY):
         said = shell.run("fetch", "AAPL", *days, "--source", name, "--refresh")
         assert said.code == 12, said.err
         shell.clock.pause(90)
     assert shell.good("quote", "AAPL", "--source", name).rows
+    assert breakers(shell) == {}
+    assert all_ready(shell)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nor_are_days_on_which_nothing_was_traded_yet(shell: Shell, name: str) -> None:
+    """Before the first day of a listing every source is asked, and has nothing."""
+    for _ in range(6):
+        said = shell.run("fetch", "ABNB", *BEFORE, "--source", name, "--refresh")
+        assert said.code == 12, said.err
+        shell.clock.pause(90)
+    told = kinds(shell)
+    assert told.get((name, "NO_DATA"), 0) + told.get((name, None), 0) >= 6
     assert breakers(shell) == {}
     assert all_ready(shell)
     row = next(row for row in shell.good("sources", "status", "--json").json if row["source"] == name)

@@ -222,6 +222,7 @@ def storm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         while some.clock.monotonic() < 600.0:
             await some.once(gate, deadline=15.0, patience=600.0)
             made.factors.append((some.clock.monotonic(), factor_of(some.ledger, "parrot")))
+            await some.clock.sleep(0.01)  # were it refused at once, time would stand still
 
     async def all_of_them(some: Sky) -> None:
         gate = some.gate()
