@@ -109,7 +109,7 @@ def figures(done: Done, best: float) -> str:
     return f"{sum(map(len, done.asked.values()))} requests in {done.seconds:.2f} s, the best possible {best:.0f} s: {spread}"
 
 
-TOO_MANY_AT_ONCE = pytest.mark.xfail(reason="eight choose their source at once, before any of them stands in its queue")
+TOO_MANY_AT_ONCE = pytest.mark.xfail(strict=False, reason="eight choose their source at once, before any of them stands in its queue")
 
 
 @pytest.mark.parametrize(
