@@ -153,6 +153,11 @@ class Machine(RuleBasedStateMachine):
         for _ in range(times):
             self.ask(process, wish(cost, priority, usd=cents / 100))
 
+    @rule(process=st.integers(0, PROCESSES - 1), priority=priorities, cents=st.sampled_from([0, 1]))
+    def a_class_uses_up_all_that_it_may(self, process: int, priority: Priority, cents: int) -> None:
+        for _ in range(11):
+            self.ask(process, wish(1, priority, usd=cents / 100))
+
     @rule(process=st.integers(0, PROCESSES - 1), cost=st.sampled_from([1, 1, 2]), priority=priorities)
     def a_request_takes_a_place_in_the_queue(self, process: int, cost: int, priority: Priority) -> None:
         self.ask(process, wish(cost, priority, patience=FOREVER))
