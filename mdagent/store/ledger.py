@@ -273,13 +273,16 @@ class Ledger:
             for *where, ms in self._db.execute(put, (str(failure.kind), failure.detail, token)).fetchall():
                 breakers.blame(Turn(self._db, now, self.dice), (where[0], where[1]), failure, ms or 0.0)
 
-    def block(self, source: str, seconds: float, reason: str, *, fresh: bool = True, account: str = "") -> Block:
-        """No request to this account by any process for so long. A block in force is never shortened; `fresh` counts strikes anew."""
+    def block(  # noqa: PLR0913  who, how long and why, and what it is to the blocks before
+        self, source: str, seconds: float, reason: str, *, fresh: bool = True, account: str = "", together: bool = False
+    ) -> Block:
+        """No request to this account by any process for so long. A block in force is never shortened; `fresh` counts strikes anew,
+        `together` counts none: it is the same refusal, told once more."""
         with self._deciding() as now:
             self._look(source, account or source, now)
             old = self._block(source, account)
             until = max(now + timedelta(seconds=seconds), old.until if old else now)
-            strikes = old.strikes + 1 if old and not fresh else 1
+            strikes = old.strikes + (not together) if old and not fresh else 1
             row = (account or source, us(now), us(until), strikes, reason)
             self._db.execute("INSERT OR REPLACE INTO blocks VALUES (?,?,?,?,?)", row)
             return Block(source, now, until, strikes, reason)

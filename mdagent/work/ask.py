@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _WHAT = {"quote": "quotes", "search": "a search", "market": "the state of markets", "actions": "splits and dividends"}
 _OF_THE_SYMBOL = (FailureKind.UNKNOWN_SYMBOL, FailureKind.NO_DATA)
+_COULD_NOT = (FailureKind.AUTH, FailureKind.PLAN_LIMIT, FailureKind.BAD_REQUEST, *_OF_THE_SYMBOL)  # up or down
 
 
 class Unusable(ConversationFailed):
@@ -120,27 +121,47 @@ async def _first_good(  # noqa: PLR0913  who is asked what, and for how long
                 return came
             failures.append((name, came))
     for source in askable:
-        name, came = await told(source)
+        name, came = await told(source, others=source is not askable[-1])
+        if not isinstance(came, Failure):
+            return came
+        failures.append((name, came))
+    resort = _last_resort(sources, failures)
+    if resort is not None:
+        name, came = await told(resort, last_resort=True)
         if not isinstance(came, Failure):
             return came
         failures.append((name, came))
     return _most_telling(failures)
 
 
-async def _told_by(gate: Gate, endpoint: str, source: Source, *, ask: Ask[T], deadline: float) -> tuple[str, T | Failure]:
+def _last_resort(sources: Sequence[Source], failures: Sequence[tuple[str, Failure]]) -> Source | None:
+    """Where breakers refuse every source that could answer: the one that is to be tested soonest."""
+    if any(f.kind not in (FailureKind.BREAKER_OPEN, *_COULD_NOT) for _, f in failures):
+        return None
+    waits = [(f.until, name) for name, f in failures if f.kind is FailureKind.BREAKER_OPEN and f.until is not None]
+    return next((s for s in sources if waits and s.spec.name == min(waits)[1]), None)
+
+
+async def _told_by(  # noqa: PLR0913  who is asked what, for how long, and who else there is
+    gate: Gate, endpoint: str, source: Source, *, ask: Ask[T], deadline: float, others: bool = False, last_resort: bool = False
+) -> tuple[str, T | Failure]:
     """What one source says. Somebody waits for it."""
     from functools import partial
 
     from mdagent.work.gate import Call
 
-    call = Call(endpoint, ask.subject, gate.clock.monotonic() + deadline, priority=Priority.HIGH)
+    ends = gate.clock.monotonic() + deadline
+    call = Call(endpoint, ask.subject, ends, priority=Priority.HIGH, last_resort=last_resort, others=others)
     result = await gate.converse(source, partial(ask.begin, source), call)
     return source.spec.name, cast("T", result.value) if result.failure is None else result.failure
 
 
 def _most_telling(failures: Sequence[tuple[str, Failure]]) -> Failure:
-    """A symbol is unknown only where every source says so; else the first failure that may pass, or that a key or a plan would end."""
-    name, told = next((pair for pair in failures if pair[1].kind not in _OF_THE_SYMBOL), failures[0])
+    """A symbol is unknown only where every source says so; else that it is the network, or the first failure that may pass, or that a key
+    or a plan would end."""
+    name, told = next((pair for pair in failures if pair[1].kind is FailureKind.NETWORK_DOWN), None) or next(
+        (pair for pair in failures if pair[1].kind not in _OF_THE_SYMBOL), failures[0]
+    )
     if len(failures) == 1 or name in told.detail.lower():
         return told
     return replace(told, detail=one_line(f"{name}: {told.detail}"))

@@ -31,10 +31,13 @@ async def fetch(wish: Wish, tools: Tools) -> Line:
     Raises StoreError."""
     considered, sent = list(wish.considered), 0
     tried: list[Line] = []
+    began = tools.clock.monotonic()
 
     async def served_by(server: Server, tools: Tools) -> bool:
         nonlocal sent
-        line = await _from(server, wish, tools)
+        if not tools.patience:  # one deadline for all that are tried; where quota is waited for, each has its own
+            tools = replace(tools, deadline=max(0.0, tools.deadline + began - tools.clock.monotonic()))
+        line = await _from(server, wish, replace(tools, others=server is not wish.servers[-1]))
         sent += line.requests
         why = "served it" if line.failure is None else f"{line.failure.kind}: {line.failure.detail}"
         considered.append(Considered(server.source.spec.name, line.failure is None, (why,), wish.sums_of(server)))
@@ -70,10 +73,11 @@ def last_resort(wish: Wish, tried: Sequence[Line]) -> Server | None:
     return wish.servers[min(waits)[1]] if waits else None
 
 
-def telling(line: Line) -> tuple[int, bool]:
-    """Of several sources that failed, the one to be told of: that with most bars, else one that knows the symbol for unknown, else the
-    first."""
-    return line.bars, line.failure is not None and line.failure.kind is FailureKind.UNKNOWN_SYMBOL
+def telling(line: Line) -> tuple[int, bool, bool]:
+    """Of several sources that failed, the one to be told of: that with most bars, else one that knows the symbol for unknown, else one
+    that failed for the network, which the others did then, too; else the first."""
+    kind = line.failure.kind if line.failure else None
+    return line.bars, kind is FailureKind.UNKNOWN_SYMBOL, kind is FailureKind.NETWORK_DOWN
 
 
 def unserved(wish: Wish) -> Line:

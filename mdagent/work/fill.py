@@ -48,11 +48,12 @@ class Tools:
     bounded_depth: bool  # does the world keep only so much past? (a recording is what it is)
     known: Callable[[Reader, BarRequest], tuple[Sequence[Session] | None] | None] = lambda _reader, _request: None
     last_resort: bool = False  # every source is down: one of them may be probed
+    others: bool = False  # sources follow that can be asked instead
 
     def call(self, endpoint: str, request: BarRequest) -> Call:
         """A call for that request, from now on."""
         deadline = self.clock.monotonic() + (request.deadline or self.deadline)
-        asked = (request.interval.value, request.priority, self.last_resort)
+        asked = (request.interval.value, request.priority, self.last_resort, self.others)
         return Call(endpoint, request.symbol.ticker, deadline, self.patience, *asked)
 
 

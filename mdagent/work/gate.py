@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_counts, read_remaining, read_retry_after
-from mdagent.guard.limits import Denied, Grant, span
-from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind
+from mdagent.guard.limits import Denied, Grant, Refusal, span
+from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind, Retry
 from mdagent.market import Priority
 from mdagent.sources.base import COST
 from mdagent.store.quota import NO_RULES, Lesson, Reservation, Rules
-from mdagent.untrusted import one_line, without
 from mdagent.wire.bounds import Limits, WireFailed
+from mdagent.work.telling import cleaned, counts_in, memory_of, network_down, rehosted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,8 +37,6 @@ _log = logging.getLogger(__name__)
 _MEMORY = 600.0  # seconds of requests that the retry budget looks back on
 _HOUR = timedelta(hours=1)
 _SYMBOL_MEMORY = timedelta(hours=24)
-_COUNTS = re.compile(r"date|age|retry-after|[a-z0-9-]*(rate-?limit|credits|messages|quota)[a-z0-9-]*")
-_MOST_COUNTS = 16
 _SHORTEST_WAIT = 0.02
 MISTAKEN = "mistaken: "  # begins the reason why a symbol is not asked for, where the source takes it for another
 
@@ -68,7 +65,8 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Call:
     """What the user asked of one source. `deadline` is on the monotonic clock; the time that it waits for its turn or for quota,
-    at most `patience` seconds, is not counted. `last_resort`: all other sources are down, so that an open breaker may be probed."""
+    at most `patience` seconds, is not counted. `last_resort`: all other sources are down, so that an open breaker may be probed.
+    `others`: sources follow that can be asked instead, so that what is worth one more try is tried there and not here."""
 
     endpoint: str
     subject: str
@@ -77,6 +75,7 @@ class Call:
     interval: str = ""
     priority: Priority = Priority.NORMAL
     last_resort: bool = False
+    others: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,7 @@ class Gate:
         try:
             request = next(talk)
             while True:
-                exchange = telling.known.get(_memory(request)) or await self._exchange(source, request, call, telling)
+                exchange = telling.known.get(memory_of(request)) or await self._exchange(source, request, call, telling)
                 try:
                     reply = exchange.reply
                     request = talk.throw(ConversationFailed(exchange.failure)) if reply is None else talk.send(reply)
@@ -178,14 +177,11 @@ class Gate:
     async def _exchange(self, source: Source, request: httpx.Request, call: Call, telling: Telling) -> Exchange:
         """Send one request; what comes of it is settled at once where it failed, else when the conversation has read it."""
         name, policy = source.spec.name, self.policy(source.spec.name)
-        request = _rehosted(request, policy.hosts, telling.tried)
-        queued = self.clock.monotonic()
-        async with self._place(name, policy.concurrency):
-            telling.waited += self.clock.monotonic() - queued
-            exchange = await self._guarded(source, request, call, telling)
+        request = rehosted(request, policy.hosts, telling.tried)
+        exchange = await self._guarded(source, request, call, telling)
         if exchange.reply is not None:
             self._welcome(name, exchange.reply, policy)
-        telling.known[_memory(request)] = exchange
+        telling.known[memory_of(request)] = exchange
         return exchange
 
     def _welcome(self, name: str, reply: httpx.Response, policy: Policy) -> None:
@@ -204,13 +200,23 @@ class Gate:
             self.ledger.correct(name, window, counts.left, account)
 
     async def _guarded(self, source: Source, request: httpx.Request, call: Call, telling: Telling) -> Exchange:
-        """Reserve and send."""
+        """Reserve and send. A place of the source is held while a request is on its way, not while it waits for quota: whoever waits for
+        that stands in the queue of the ledger, where the others see it."""
         name, policy = source.spec.name, self.policy(source.spec.name)
-        grant = await self._reserve(name, policy, request, call, telling)
-        if isinstance(grant, Failure):
-            attempt = Attempt(name, call.endpoint, request.url.host, self.clock.now(), 0.0, None, 0, grant, sent=False)
+        got = await self._reserve(name, policy, request, call, telling)
+        if isinstance(got, Failure):
+            attempt = Attempt(name, call.endpoint, request.url.host, self.clock.now(), 0.0, None, 0, got, sent=False)
             telling.attempts.append(attempt)
-            return Exchange(None, attempt, None, grant)
+            return Exchange(None, attempt, None, got)
+        grant, place = got
+        try:
+            return await self._granted(source, request, call, telling, grant)
+        finally:
+            place.release()
+
+    async def _granted(self, source: Source, request: httpx.Request, call: Call, telling: Telling, grant: Grant) -> Exchange:
+        """Send what may go."""
+        name, policy = source.spec.name, self.policy(source.spec.name)
         self._note_health(name, grant, telling)
         began, start = self.clock.now(), self.clock.monotonic()
         exchange = Exchange(grant, Attempt(name, call.endpoint, request.url.host, began, 0.0, None, 0, None), None, _CUT_SHORT)
@@ -222,7 +228,7 @@ class Gate:
             exchange = replace(exchange, attempt=replace(exchange.attempt, ms=ms))
             if exchange.reply is None:
                 if self._settle(exchange, exchange.failure, telling):
-                    exchange = replace(exchange, failure=_network_down(exchange.failure))
+                    exchange = replace(exchange, failure=network_down(exchange.failure))
                 self._consequences(source, policy, exchange, call)
         return exchange
 
@@ -231,18 +237,28 @@ class Gate:
         telling.once = grant.degraded or grant.probe
         (self._degraded.add if grant.degraded else self._degraded.discard)(name)
 
-    async def _reserve(self, name: str, policy: Policy, request: httpx.Request, call: Call, telling: Telling) -> Grant | Failure:
-        """A grant, waiting for one as long as deadline or patience allow; else why there is none."""
+    async def _reserve(
+        self, name: str, policy: Policy, request: httpx.Request, call: Call, telling: Telling
+    ) -> tuple[Grant, asyncio.Semaphore] | Failure:
+        """A grant and the place that is held with it, waiting for one as long as deadline or patience allow; else why there is none."""
         cost, said, ticket = request.extensions.get(COST, 1), "", None
         what = Reservation(call.endpoint, request.url.host, self.run, call.subject, cost, cost * policy.usd, call.interval, call.priority)
         try:
             while True:
                 left = max(call.patience - telling.waited, call.deadline + telling.waited - self.clock.monotonic())
                 what = replace(what, patience=left, ticket=ticket, last_resort=call.last_resort)
-                answer = self.ledger.reserve(name, policy.windows, what=what, rules=policy.rules)
+                place, queued = self._place(name, policy.concurrency), self.clock.monotonic()
+                await place.acquire()
+                telling.waited += self.clock.monotonic() - queued
+                answer: Grant | Refusal | Denied | None = None
+                try:
+                    answer = self.ledger.reserve(name, policy.windows, what=what, rules=policy.rules)
+                finally:
+                    if not isinstance(answer, Grant):
+                        place.release()
                 if isinstance(answer, Grant):
                     ticket = None
-                    return answer
+                    return answer, place
                 if isinstance(answer, Denied):
                     ticket = None
                     return Failure(answer.kind, f"{name}: {answer.reason}", until=answer.until)
@@ -268,8 +284,8 @@ class Gate:
         try:
             reply = await self.wire.send(request, replace(policy.limits, total=seconds))
         except WireFailed as error:
-            return replace(exchange, failure=_clean(error.failure, policy.secrets), sent=error.sent)
-        told = _counts_in(reply, policy.secrets)
+            return replace(exchange, failure=cleaned(error.failure, policy.secrets), sent=error.sent)
+        told = counts_in(reply, policy.secrets)
         attempt = replace(exchange.attempt, status=reply.status_code, size=len(reply.content), headers=told)
         failure = self._impostor(reply) or source.error_in(reply)
         if failure is None:
@@ -279,7 +295,7 @@ class Gate:
         if unwanted:
             detail = f"{source.spec.name} refuses this client (HTTP 429 on its first request): blocked, not a quota that was spent"
             failure = replace(failure, detail=detail)
-        failure = _clean(replace(failure, retry_after=wait), policy.secrets)
+        failure = cleaned(replace(failure, retry_after=wait), policy.secrets)
         return replace(exchange, attempt=attempt, failure=failure, unwanted=unwanted)
 
     def _impostor(self, reply: httpx.Response) -> Failure | None:
@@ -334,21 +350,24 @@ class Gate:
         account, now = policy.rules.account, self.clock.now()
         block = self.ledger.blocked(name, account)
         recent = block and now - block.until < _HOUR
-        seconds = block_for(failure, block.strikes if block and recent else 0, policy.cooldown, self.dice)
+        together = block is not None and exchange.attempt.began <= block.since  # sent before the last refusal came: no strike of its own
+        strikes = block.strikes - together if block and recent else 0
+        seconds = block_for(failure, strikes, policy.cooldown, self.dice)
         if failure.kind is FailureKind.QUOTA_EXHAUSTED and failure.retry_after is None:
             resets = [span(w, now)[1] for w in policy.windows if isinstance(w.per, str)]
             seconds = (min(resets) - now).total_seconds() if resets else seconds
         if seconds is None and failure.kind is FailureKind.SERVER_ERROR:
             seconds = failure.retry_after
         if seconds:
-            self.ledger.block(name, seconds, f"{name} asked to be left alone ({failure.kind})", fresh=not recent, account=account)
+            words = f"{name} asked to be left alone ({failure.kind})"
+            self.ledger.block(name, seconds, words, fresh=not recent, account=account, together=together)
 
     def _pause(self, name: str, failure: Failure, telling: Telling, call: Call) -> float | None:
         now, sent = self.clock.monotonic(), self._sent.setdefault(name, deque())
         while sent and sent[0][0] < now - _MEMORY:
             sent.popleft()
         budget = Budget(len(sent), sum(again for _, again in sent))
-        if telling.once:
+        if telling.once or (call.others and failure.consequence.retry is Retry.ONCE):
             return None
         return next_pause(failure, telling.tried, call.deadline + telling.waited - now, budget, self.dice)
 
@@ -356,34 +375,3 @@ class Gate:
         if name in self._degraded and concurrency > 1:
             return self._places.setdefault(f"{name} degraded", asyncio.Semaphore(concurrency // 2))
         return self._places.setdefault(name, asyncio.Semaphore(concurrency))
-
-
-def _network_down(failure: Failure) -> Failure:
-    return replace(failure, kind=FailureKind.NETWORK_DOWN, detail=one_line(f"several sources cannot be reached at once: {failure.detail}"))
-
-
-def _memory(request: httpx.Request) -> str:
-    """What makes two requests one, whichever of a provider's hosts they went to."""
-    return f"{request.method} {request.url.raw_path.decode()}"
-
-
-def _rehosted(request: httpx.Request, hosts: tuple[str, ...], tried: int) -> httpx.Request:
-    """Where a provider has several hosts, the first try goes to the first of them, a second one to the next."""
-    if request.url.host not in hosts:
-        return request
-    there = hosts[(tried - 1) % len(hosts)]
-    if there == request.url.host:
-        return request
-    headers = {k: v for k, v in request.headers.items() if k != "host"}
-    return type(request)(request.method, request.url.copy_with(host=there), headers=headers, extensions=request.extensions)
-
-
-def _counts_in(reply: httpx.Response, secrets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """The headers that tell the time and what is left of a quota. No others: one of them may hold a session or a key."""
-    told = [(k.lower(), v) for k, v in reply.headers.items() if _COUNTS.fullmatch(k.lower())]
-    return tuple((k, one_line(without(v, secrets), 80)) for k, v in told[:_MOST_COUNTS])
-
-
-def _clean(failure: Failure, secrets: tuple[str, ...]) -> Failure:
-    """The failure without any secret in its words."""
-    return replace(failure, detail=one_line(without(failure.detail, secrets)))

@@ -109,9 +109,6 @@ def figures(done: Done, best: float) -> str:
     return f"{sum(map(len, done.asked.values()))} requests in {done.seconds:.2f} s, the best possible {best:.0f} s: {spread}"
 
 
-TOO_MANY_AT_ONCE = pytest.mark.xfail(strict=False, reason="eight choose their source at once, before any of them stands in its queue")
-
-
 @pytest.mark.parametrize(
     ("limits", "requests", "seconds"),
     [(FOUR, 103, 0.0), (FOUR, 104, 60.0), (FOUR, 500, 240.0), (SMALL, 60, 60.0), (SMALL, 61, 120.0), ({"yahoo": 1}, 3, 120.0)],
@@ -123,7 +120,7 @@ def test_the_best_schedule_is_known_where_it_can_be_counted_by_hand(limits: dict
 # 120 leave room in the second minute; 60 are exactly what two minutes hold, so that not one place may stay empty
 @pytest.mark.parametrize(
     ("limits", "count"),
-    [(FOUR, 120), pytest.param(SMALL, 60, marks=TOO_MANY_AT_ONCE)],
+    [(FOUR, 120), (SMALL, 60)],
     ids=["120 over 103 a minute", "60 over 30 a minute"],
 )
 def test_many_symbols_are_done_within_five_percent_of_the_best_schedule(tmp_path: Path, limits: dict[str, int], count: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,26 +11,30 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mdagent.clock import VirtualClock
 from mdagent.guard.breaker import State
 from mdagent.guard.outcome import FailureKind
-from mdagent.market import BarRequest
+from mdagent.market import BarRequest, Symbol
 from mdagent.store.bars import BarStore
 from mdagent.store.ledger import open_ledger
 from mdagent.store.quota import Rules
 from mdagent.store.recall import breakers_of
 from mdagent.wire.bounds import Limits, WireFailed
+from mdagent.work.ask import ask_all, quote_of
 from mdagent.work.fetch import Tools, fetch
 from mdagent.work.fit import wish_for
 from mdagent.work.gate import Call, Gate, Policy
 from mdagent.work.rank import Form
+from tests.work.clerks import clerk
 from tests.work.maker import Desk, Maker, Truth, facts, sessions
 from tests.work.played import MANY, START, Parrot, Stage, fails, says
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
     import httpx
 
     from mdagent.guard.breaker import Breaker
+    from mdagent.guard.outcome import Failure
+    from mdagent.market import Quote
     from mdagent.store.ledger import Ledger
     from mdagent.work.gate import Result
     from mdagent.work.report import Line
@@ -176,6 +180,26 @@ class Town:
             return sorted((call for calls in made for call in calls), key=lambda call: call.began)
 
         return self.desk.stage.run(all_of_them())
+
+    def quoting(self, every: float, until: float) -> list[tuple[float, Quote | Failure]]:
+        """One process that asks for a price again and again: when each answer came, and what it was."""
+        gate, clerks = self.process("q"), [clerk(name) for name in self.names]
+        for one in clerks:
+            one.spec = replace(one.spec, hosts=(f"{one.spec.name}.example",))  # type: ignore[misc]
+
+        @asynccontextmanager
+        async def door() -> AsyncIterator[Gate]:
+            yield gate
+
+        async def asking() -> list[tuple[float, Quote | Failure]]:
+            made: list[tuple[float, Quote | Failure]] = []
+            while self.now < until:
+                (came,) = await ask_all(door, "quote", clerks, [quote_of(Symbol.parse("AAPL"))], 10.0)
+                made.append((self.now, came))
+                await self.desk.stage.clock.sleep(every)
+            return made
+
+        return self.desk.stage.run(asking())
 
     def breakers(self) -> dict[str, dict[str, Breaker]]:
         """Of every source, those that have something to say."""
