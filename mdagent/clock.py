@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import asyncio
 
 
+class Anchor(NamedTuple):
+    """A run of the machine, and the instant at which it began by the wall clock as that is set now (epoch microseconds). Setting the
+    clock moves it, sleep does not. `run` is "" where that cannot be told."""
+
+    run: str
+    began: int
+
+
+_UNKNOWN = Anchor("", 0)
+_AT_ONCE = 0.1  # seconds: two clocks that are read within that are read together
+
+
 class Clock(Protocol):
-    """Wall time for records, monotonic time for durations, and two ways to wait."""
+    """Wall time for records, monotonic time for durations, what tells a clock that was set from time that went by, and two ways to
+    wait."""
 
     def now(self) -> datetime:
         """The wall time, aware, UTC."""
 
     def monotonic(self) -> float:
         """Seconds since an arbitrary start; never goes back."""
+
+    def anchor(self) -> Anchor:
+        """When this run of the machine began, as the wall clock is set now."""
 
     async def sleep(self, seconds: float) -> None:
         """Give way to other tasks for that long."""
@@ -26,11 +45,22 @@ class Clock(Protocol):
         """Block this thread for that long (lock polling, outside the event loop)."""
 
 
+def _run_of_the_machine() -> str:
+    """Linux names each; a namespace of its own may count from another start."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return ""
+    try:
+        return f"{Path('/proc/sys/kernel/random/boot_id').read_text('ascii').strip()} {Path('/proc/self/ns/time').stat().st_ino}"
+    except OSError:
+        return ""
+
+
 class SystemClock:
     """The machine's clock, shifted by a constant offset (zero but in the sandbox and in replay)."""
 
     def __init__(self, offset: timedelta = timedelta(0)) -> None:
         self._offset = offset
+        self._run = "" if offset else _run_of_the_machine()
 
     @classmethod
     def starting_at(cls, instant: datetime) -> SystemClock:
@@ -43,6 +73,13 @@ class SystemClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def anchor(self) -> Anchor:
+        while self._run:  # else the clock is simulated anew in each process
+            before, wall, after = time.clock_gettime(time.CLOCK_BOOTTIME), time.time(), time.clock_gettime(time.CLOCK_BOOTTIME)
+            if after - before < _AT_ONCE:
+                return Anchor(self._run, int((wall - before) * 1_000_000))
+        return _UNKNOWN
+
     async def sleep(self, seconds: float) -> None:
         import asyncio
 
@@ -50,6 +87,9 @@ class SystemClock:
 
     def pause(self, seconds: float) -> None:
         time.sleep(max(0.0, seconds))
+
+
+_NUMBERS = itertools.count()
 
 
 class VirtualClock:
@@ -62,12 +102,16 @@ class VirtualClock:
     def __init__(self, start: datetime) -> None:
         self._start = start
         self._elapsed = 0.0
+        self._run = f"simulated by {os.getpid()}, {next(_NUMBERS)}"
 
     def now(self) -> datetime:
         return self._start + timedelta(seconds=self._elapsed)
 
     def monotonic(self) -> float:
         return self._elapsed
+
+    def anchor(self) -> Anchor:
+        return Anchor(self._run, round(self._start.timestamp() * 1_000_000))
 
     async def sleep(self, seconds: float) -> None:
         import asyncio

@@ -106,6 +106,6 @@ def _budgets(agent: Agent, now: datetime) -> Iterator[tuple[Any, ...]]:
         for (per, form), allowed in zip(_PERIODS, budget, strict=True):
             if allowed is None:
                 continue
-            usd = agent.ledger.reading(partial(spent, since=span(Window(0, per), now)[0], source=name))
+            usd = agent.ledger.reading(partial(spent, when=span(Window(0, per), now), source=name))
             left = round(max(0.0, allowed - usd), 6)
             yield ("budget", now.strftime(form), name or _ALL, "", None, None, round(usd, 6), None, None, None, None, None, allowed, left)

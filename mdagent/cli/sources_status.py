@@ -147,7 +147,7 @@ def _spent(agent: Agent, name: str) -> tuple[float, float]:
     from mdagent.store.quota import spent
 
     now = agent.clock.now()
-    day, month = (span(Window(0, per), now)[0] for per in ("day", "month"))
+    day, month = (span(Window(0, per), now) for per in ("day", "month"))
     return agent.ledger.reading(lambda db: (spent(db, day, name), spent(db, month, name)))
 
 

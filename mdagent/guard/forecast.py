@@ -34,17 +34,22 @@ class Tally:
     factor: float = 1.0
     _times: list[datetime] = field(default_factory=list)
     _credits: list[int] = field(default_factory=lambda: [0])  # of the requests before each, and of all of them
+    _requests: list[int] = field(default_factory=lambda: [0])
+    _dated: list[Usage] = field(default_factory=list)  # those that count by another date, too
     _shares: dict[tuple[Priority, int], tuple[Window, ...]] = field(default_factory=dict)
 
     def used(self, usage: Iterable[Usage]) -> None:
         """Enter what is used already, oldest first."""
         for one in usage:
-            self.take(one.cost, min(one.at, self.first))
+            self.take(one.cost, min(one.at, self.first), one.requests)
+            if one.dated is not None:
+                self._dated.append(one)
 
-    def take(self, cost: int, at: datetime) -> None:
+    def take(self, cost: int, at: datetime, requests: int = 1) -> None:
         """One request goes at that time; the next one not before it."""
         self._times.append(at)
         self._credits.append(self._credits[-1] + cost)
+        self._requests.append(self._requests[-1] + requests)
         self.first = max(self.first, at)
 
     def slot(self, cost: int, priority: Priority, since: datetime) -> datetime | Denied:
@@ -69,17 +74,24 @@ class Tally:
         return min((max(0.0, 1 - self._used(w, now) / w.limit) for w in self.windows), default=None)
 
     def _sum(self, window: Window) -> Sequence[int]:
-        return self._credits if window.of == "credits" else range(len(self._credits))
+        return self._credits if window.of == "credits" else self._requests
 
     def _used(self, window: Window, now: datetime) -> int:
         sums = self._sum(window)
-        return sums[-1] - sums[bisect_right(self._times, span(window, now)[0])]
+        return sums[-1] - sums[bisect_right(self._times, span(window, now)[0])] + self._elsewhen(window, now)
+
+    def _elsewhen(self, window: Window, now: datetime) -> int:
+        """What the window counts by its date alone."""
+        if not self._dated:
+            return 0
+        since = span(window, now)[0]
+        return window.used(u for u in window.inside(self._dated, now) if u.at <= since)
 
     def _free(self, window: Window, cost: int, now: datetime) -> datetime:
         """The first moment from now on at which this window has room, if nothing else is taken."""
         sums, (since, reset) = self._sum(window), span(window, now)
         inside = bisect_right(self._times, since)
-        over = sums[-1] + (cost if window.of == "credits" else 1) - window.limit
+        over = sums[-1] + self._elsewhen(window, now) + (cost if window.of == "credits" else 1) - window.limit
         if over <= sums[inside]:
             return now
         if isinstance(window.per, str):
@@ -89,28 +101,28 @@ class Tally:
 
 @dataclass(slots=True)
 class Purse:
-    """What the budgets have left as foreseen requests are paid for. `spent` tells how much was spent since a time, by a source or, "",
+    """What the budgets have left as foreseen requests are paid for. `spent` tells how much was spent in a time, by a source or, "",
     by all."""
 
-    spent: Callable[[datetime, str], float]
+    spent: Callable[[tuple[datetime, datetime], str], float]
     _paid: dict[tuple[str, datetime], float] = field(default_factory=dict)
 
     def over(self, budgets: Sequence[Budget], usd: float, at: datetime) -> Denied | None:
         """Why so much may not be spent at that time; None where it may."""
         for budget in budgets:
-            since, until = span(Window(0, budget.per), at)
-            words = budget.over(self._of(budget.source, since), usd)
+            when = span(Window(0, budget.per), at)
+            words = budget.over(self._of(budget.source, when), usd)
             if words:
-                return Denied(FailureKind.BUDGET, words, until)
+                return Denied(FailureKind.BUDGET, words, when[1])
         return None
 
     def pay(self, budgets: Sequence[Budget], usd: float, at: datetime) -> None:
         """Spend it."""
-        for key in {(b.source, span(Window(0, b.per), at)[0]) for b in budgets}:
-            self._paid[key] = self._of(*key) + usd
+        for (source, _), when in {(b.source, (when := span(Window(0, b.per), at))[0]): when for b in budgets}.items():
+            self._paid[source, when[0]] = self._of(source, when) + usd
 
-    def _of(self, source: str, since: datetime) -> float:
-        key = (source, since)
+    def _of(self, source: str, when: tuple[datetime, datetime]) -> float:
+        key = (source, when[0])
         if key not in self._paid:
-            self._paid[key] = self.spent(since, source)
+            self._paid[key] = self.spent(when, source)
         return self._paid[key]

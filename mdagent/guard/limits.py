@@ -37,7 +37,13 @@ class Window:
 
     def used(self, usage: Iterable[Usage]) -> int:
         """What these requests take of the window."""
-        return sum(u.cost if self.of == "credits" else 1 for u in usage)
+        return sum(u.cost if self.of == "credits" else u.requests for u in usage)
+
+    def inside(self, usage: Iterable[Usage], now: datetime) -> list[Usage]:
+        """Those of them that the window counts at that time."""
+        since, reset = span(self, now)
+        calendar = isinstance(self.per, str)
+        return [u for u in usage if u.at > since or (calendar and u.dated is not None and since < u.dated <= reset)]
 
     @property
     def text(self) -> str:
@@ -53,10 +59,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """One request that counts."""
+    """One request that counts, or several that no rolling window counts any more, `at` the time of the last. `dated` is what the clock said
+    when it went, where that was wrong or may have been: it counts on both days."""
 
     at: datetime
     cost: int
+    requests: int = 1
+    dated: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +100,25 @@ class Denied:
     until: datetime | None = None
 
 
-def admit(
-    windows: Sequence[Window], usage: Sequence[Usage], cost: int, now: datetime, *, ahead: Sequence[Usage] = ()
+def admit(  # noqa: PLR0913  what is asked, what goes before it, and since when
+    windows: Sequence[Window],
+    usage: Sequence[Usage],
+    cost: int,
+    now: datetime,
+    *,
+    ahead: Sequence[Usage] = (),
+    rest: datetime | None = None,
 ) -> Grant | Refusal | Denied:
     """All windows, or none. Of several refusals the one with the longest wait is told. `usage` is in order of time; `ahead` are
-    requests that wait already and go first."""
+    requests that wait already and go first; nothing goes before `rest`."""
     for window in windows:
         if window.used((Usage(now, cost),)) > window.limit:
             return Denied(FailureKind.PLAN_LIMIT, f"a request of {cost} credits is more than the quota of {window.text} ever allows")
-    taken, first = list(usage), now
+    taken, first = list(usage), max(now, rest or now)
     for other in ahead:  # each takes the first place that is left to it, and not before the one that goes before it
         first = _slot(windows, taken, other.cost, first)
         taken.append(Usage(first, other.cost))
-    refusal = _worst(windows, taken, cost, max(now, first))
+    refusal = _worst(windows, taken, cost, first)
     if refusal is None and first <= now:
         return Grant(0)
     until = _slot(windows, taken, cost, first)
@@ -134,11 +149,6 @@ def usable(window: Window, priority: Priority, cost: int, factor: float = 1.0) -
     return window if share == window.limit else replace(window, limit=share, whole=window.limit)
 
 
-def oldest_needed(windows: Sequence[Window], now: datetime) -> datetime:
-    """The time from which requests still count for any of the windows."""
-    return min((span(w, now)[0] for w in windows), default=now)
-
-
 def span(window: Window, now: datetime) -> tuple[datetime, datetime]:
     """The part of the past that the window counts, and when a calendar window starts anew (`now` for a rolling one)."""
     if not isinstance(window.per, str):
@@ -156,7 +166,7 @@ def span(window: Window, now: datetime) -> tuple[datetime, datetime]:
 
 def _refusal(window: Window, usage: Sequence[Usage], cost: int, now: datetime) -> Refusal | None:
     since, reset = span(window, now)
-    counted = [u for u in usage if u.at > since]
+    counted = window.inside(usage, now)
     over = window.used(counted) + (cost if window.of == "credits" else 1) - window.limit
     if over <= 0:
         return None

@@ -29,18 +29,20 @@ STRATEGIES = {
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The factor of one key, since when it holds, and how many overloads (503) came in a row."""
+    """The factor of one key, how many overloads (503) came in a row, and when it was last made slower, made faster, and refused."""
 
     factor: float = 1.0
-    changed: datetime | None = None
     overloads: int = 0
+    slowed: datetime | None = None
+    eased: datetime | None = None
+    refused: datetime | None = None
 
 
 def refused(pace: Pace, strategy: Strategy, window: timedelta, now: datetime) -> Pace:
     """After a 429 that our own count did not foresee: slower, at most once a window."""
-    if pace.factor < 1.0 and pace.changed is not None and timedelta(0) <= now - pace.changed < window:
-        return replace(pace, overloads=0)
-    return Pace(max(_LEAST, pace.factor * strategy.times), now)
+    if pace.factor < 1.0 and _within(pace.slowed, window, now):
+        return replace(pace, overloads=0, refused=now)
+    return replace(pace, factor=max(_LEAST, pace.factor * strategy.times), overloads=0, slowed=now, refused=now)
 
 
 def overloaded(pace: Pace, strategy: Strategy, window: timedelta, now: datetime) -> Pace:
@@ -60,6 +62,10 @@ def eased(pace: Pace, strategy: Strategy, window: timedelta, used: float, now: d
     (`used`, a share). What nobody asks for proves nothing."""
     if pace.factor >= 1.0 or used < 0.5:
         return pace
-    if pace.changed is not None and timedelta(0) <= now - pace.changed < window:
+    if _within(pace.refused, window, now) or _within(pace.eased, window, now):
         return pace
-    return replace(pace, factor=min(1.0, pace.factor + strategy.plus), changed=now)
+    return replace(pace, factor=min(1.0, pace.factor + strategy.plus), eased=now)
+
+
+def _within(since: datetime | None, window: timedelta, now: datetime) -> bool:
+    return since is not None and timedelta(0) <= now - since < window

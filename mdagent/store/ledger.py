@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull
 from mdagent.guard.breaker import force, reset
 from mdagent.guard.limits import Denied, Grant, Refusal
-from mdagent.store import breakers, quota
+from mdagent.store import breakers, quota, steps
 from mdagent.store.ledger_schema import STEPS, VERSION
 from mdagent.store.quota import LATEST, NO_RULES, STEP_BACK, Asked, Turn, us, when
 
@@ -51,8 +51,8 @@ class Block:
 
 
 _PUT = (
-    "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, usd, priority, interval, state)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,'sent')"
+    "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, usd, priority, interval, clock, state)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'sent')"
 )
 _SETTLED = "UPDATE attempts SET state=?, status=?, kind=?, detail=?, ms=?, size=?, host=?, unreachable=? WHERE id=?"
 
@@ -96,11 +96,15 @@ class Ledger:
         self._clock = clock
         self._durable = False
         self._counts: quota.Counts = {}
+        self._run = 0  # of the machine, by its number in the ledger
         with self._telling():
             self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._migrate()
+            if steps.was_set(self._db, clock.anchor()):
+                with self._deciding():
+                    pass  # so that what is only read agrees with the clock, too
 
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
@@ -109,7 +113,7 @@ class Ledger:
             raise StoreDamaged(msg, "use the mdagent that wrote it, or a newer one")
         if version == VERSION:
             return
-        with self._deciding():  # another process may have done it meanwhile
+        with self._transaction():  # another process may have done it meanwhile
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             for step in STEPS[version:]:
                 for statement in filter(str.strip, step.split(";")):
@@ -135,21 +139,28 @@ class Ledger:
             raise _translate(self.path, error) from error
 
     @contextmanager
-    def _deciding(self) -> Iterator[datetime]:
-        """One transaction, and the time inside it."""
+    def _transaction(self) -> Iterator[None]:
         with self._telling():
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                yield self._clock.now()
+                yield
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
 
+    @contextmanager
+    def _deciding(self) -> Iterator[datetime]:
+        """One transaction, and the time inside it, from which no time in the tables differs by what the clock was set."""
+        with self._transaction():
+            now = self._clock.now()
+            self._run = steps.run_of(self._db, self._clock.anchor(), now)
+            yield now
+
     def _look(self, source: str, account: str, wall: datetime) -> Noted:
-        """Is anything noted of the account? And where the clock was set back, what lies in its future is held to have happened when that
-        was first noticed: so no window grants more than its limit, not even when the clock is put right again, and nobody waits for
-        one, or for a block, longer than its length."""
+        """Is anything noted of the account? And what an earlier run of the machine has left in the future, since its clock said something
+        else, is held to have happened when that was first noticed: so no window grants more than its limit, not even when the clock is
+        put right, and nobody waits for one, or for a block, longer than its length."""
         both = (account, source)
         latest, *noted = self._db.execute(_LOOK, (*both, *both, account, account)).fetchone()
         now, ahead = us(wall), us(wall + STEP_BACK)
@@ -184,17 +195,17 @@ class Ledger:
             for endpoint, breaker in passed.changed:
                 breakers.keep(self._db, account, endpoint, breaker)
             place, priority = (what.endpoint, what.host, what.run, what.subject), int(what.priority)
-            row = (us(now), source, account, *place, what.cost, what.usd, priority, what.interval)
+            row = (us(now), source, account, *place, what.cost, what.usd, priority, what.interval, self._run)
             token = self._db.execute(_PUT, row).lastrowid or 0
             return Grant(token, passed.generations, passed.probe, passed.degraded)
 
     def _at_once(self, asked: Asked) -> int | None:
         with self._telling():
-            now = self._clock.now()
-            token = quota.grant_at_once(self._db, asked, now, self._counts)
-            late = self._clock.now()
-            if token is not None and abs(late - now) > _AT_ONCE:  # another process held the ledger: it goes later than it says
-                self._db.execute("UPDATE attempts SET at = ? WHERE id = ?", (us(late), token))
+            now, start = self._clock.now(), self._clock.monotonic()
+            token = quota.grant_at_once(self._db, asked, now, self._clock.anchor(), self._counts)
+            late = timedelta(seconds=self._clock.monotonic() - start)
+            if token is not None and late > _AT_ONCE:  # another process held the ledger: it goes later than it says
+                self._db.execute("UPDATE attempts SET at = at + ? WHERE id = ?", (late // timedelta(microseconds=1), token))
             return token
 
     def _write_through(self, wanted: bool) -> None:  # noqa: FBT001
@@ -206,10 +217,13 @@ class Ledger:
             self._durable = wanted
 
     def _afford(self, turn: Turn, asked: Asked, noted: Noted) -> Grant | Refusal | Denied:
+        """Of a block and of the quota that which takes longer."""
         block = self._block(asked.source, asked.accounts[0]) if noted.block else None
-        if block and block.until > turn.now:
-            return Refusal(block.reason, (block.until - turn.now).total_seconds(), block.until)
-        return quota.afford(turn, asked, self._counts)
+        rest = block.until if block and block.until > turn.now else None
+        answer = quota.afford(turn, asked, self._counts, rest)
+        if block and rest and isinstance(answer, Refusal) and answer.until <= rest:
+            return Refusal(block.reason, (rest - turn.now).total_seconds(), rest)
+        return answer
 
     def leave(self, ticket: int) -> None:
         """Give up a place in the queue."""
@@ -256,7 +270,7 @@ class Ledger:
         request of theirs. More is not believed."""
         with self._deciding() as wall:
             self._look(source, account or source, wall)
-            quota.correct(self._db, (account or source, source), window, left, wall)
+            quota.correct(Turn(self._db, wall, self.dice), (account or source, source), window, left, self._run)
 
     def judge(self, token: int, rows: int, bad: int, score: float | None) -> None:
         """The rows that an answer brought, how many of them were refused, and the grade of the rest."""

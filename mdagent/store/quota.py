@@ -7,30 +7,33 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from mdagent.guard.limits import Denied, Grant, Refusal, Usage, Window, admit, oldest_needed, span, usable
+from mdagent.guard.limits import Denied, Grant, Refusal, Usage, Window, admit, span, usable
 from mdagent.guard.outcome import FailureKind
 from mdagent.guard.pace import STRATEGIES, Pace, answered, eased, overloaded, refused
 from mdagent.market import Priority
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from mdagent.clock import Anchor
     from mdagent.guard.backoff import Dice
     from mdagent.guard.cost import Budget
     from mdagent.guard.outcome import Failure
 
 STEP_BACK = timedelta(seconds=5)  # of the clock, which is not held to be one
-_GRACE = timedelta(seconds=5)  # so long after its time a waiter keeps its place
+LOOK = 5.0  # seconds after which one that waits looks again, so that what others leave is not lost
+_GRACE = timedelta(seconds=5)  # so long after that it keeps its place
 _DEFAULT_WINDOW = timedelta(minutes=1)
 _OVERLOADED = 503
 _OFTEN = 20
+STEPPED, _MONTH = "clock stepped", timedelta(days=32)  # the mark that times were moved, and how long any window may count these
 _QUEUE = 200  # of those ahead are asked how long they will wait; behind more than that it is an estimate
 
 
 class Db(Protocol):
     """A connection in a transaction."""
 
-    def execute(self, sql: str, values: Sequence[Any] = ..., /) -> Any:  # noqa: ANN401  a cursor
+    def execute(self, sql: str, values: Sequence[Any] | Mapping[str, Any] = ..., /) -> Any:  # noqa: ANN401  a cursor
         """Run one statement."""
 
 
@@ -129,41 +132,46 @@ class Counted:
 Counts = dict[tuple[object, ...], Counted]
 
 
-def afford(turn: Turn, asked: Asked, counts: Counts) -> Grant | Refusal | Denied:
-    """Every window and every budget, or none. `counts` is kept by the caller from one decision to the next."""
+def afford(turn: Turn, asked: Asked, counts: Counts, rest: datetime | None = None) -> Grant | Refusal | Denied:
+    """Every window and every budget, or none; and nothing before `rest`. `counts` is kept by the caller from one decision to the next."""
     (db, now, _), what, accounts = turn, asked.what, asked.accounts
     for budget in asked.rules.budgets:
-        since, until = span(Window(0, budget.per), now)
-        over = budget.over(spent(db, since, budget.source), what.usd)
+        when = span(Window(0, budget.per), now)
+        over = budget.over(spent(db, when, budget.source), what.usd)
         if over:
-            return Denied(FailureKind.BUDGET, over, until)
-    factor, waits = db.execute(_OF_ACCOUNT, (accounts[0], accounts[0])).fetchone()
+            return Denied(FailureKind.BUDGET, over, when[1])
+    factor, waits, stepped = db.execute(_OF_ACCOUNT, (accounts[0], accounts[0], us(now - _MONTH))).fetchone()
     shares = [usable(w, what.priority, what.cost, factor or 1.0) for w in asked.windows]
     ahead = _ahead(db, accounts[0], what, now) if waits else []
-    if not ahead and _fits(turn, asked._replace(windows=shares), counts):
+    if not (ahead or stepped or rest) and _fits(turn, asked._replace(windows=shares), counts):
         return Grant(0)
-    return admit(shares, usage(db, accounts, asked.windows, now), what.cost, now, ahead=ahead)
+    return admit(shares, usage(db, accounts, asked.windows, now), what.cost, now, ahead=ahead, rest=rest)
 
 
-def spent(db: Db, since: datetime, source: str = "") -> float:
-    """USD since then, by one source or by all."""
+def spent(db: Db, when: tuple[datetime, datetime], source: str = "") -> float:
+    """USD since a time, by one source or by all. What was sent while the clock was wrong counts by what it said then, too, up to the
+    second time."""
+    since, until = us(when[0]), us(when[1])
     query = "SELECT total(usd) FROM attempts WHERE usd > 0 AND at > ? AND cost > 0 AND (source = ? OR ? = '')"
-    return float(db.execute(query, (us(since), source, source)).fetchone()[0])
+    wrong = "SELECT total(usd) FROM attempts WHERE stamp > ? AND stamp <= ? AND at <= ? AND cost > 0 AND (source = ? OR ? = '')"
+    both = (query, (since, source, source)), (wrong, (since, until, since, source, source))
+    return float(sum(db.execute(*one).fetchone()[0] for one in both))
 
 
 # Of two accounts one by one, so that each is one step down an index.
 LATEST = "max(coalesce((SELECT max(at) FROM attempts WHERE account = ?), 0), coalesce((SELECT max(at) FROM attempts WHERE account = ?), 0))"
 
 
-def grant_at_once(db: Db, asked: Asked, now: datetime, counts: Counts) -> int | None:
-    """The row of a request that goes where nothing is out of the ordinary: no breaker, block, pace or queue is noted of the account, its
-    clock never went back, nothing is to be paid, and all windows have room for certain. One statement, and so one transaction; None
-    where anything is to be looked at more closely."""
-    what, (account, source) = asked.what, asked.accounts
+def grant_at_once(db: Db, asked: Asked, now: datetime, anchor: Anchor, counts: Counts) -> int | None:
+    """The row of a request that goes where nothing is out of the ordinary: no breaker, block, pace or queue is noted of the account, the
+    clock was not set, nothing is to be paid, and all windows have room for certain. One statement, and so one transaction; None where
+    anything is to be looked at more closely."""
+    what, (account, source), at = asked.what, asked.accounts, us(now)
     if what.ticket is not None or (what.usd and asked.rules.budgets):
         return None
-    told: list[object] = [us(now), source, account, what.endpoint, what.host, what.run, what.subject, what.cost, what.usd]
-    told += [int(what.priority), what.interval, account, source, us(now + STEP_BACK), account, account, source, account, account]
+    told: list[object] = [at, source, account, what.endpoint, what.host, what.run, what.subject, what.cost, what.usd]
+    told += [int(what.priority), what.interval, anchor.run, anchor.began, us(now - _MONTH), account, source, us(now + STEP_BACK)]
+    told += [account, account, source, at, account, account, at]
     kinds = []
     for window in asked.windows:
         share = usable(window, what.priority, what.cost)
@@ -192,14 +200,20 @@ def _at_once(kinds: tuple[tuple[bool, str], ...]) -> str:
         (False, "requests"): "SELECT count(*) FROM attempts WHERE account IN (?, ?) AND at > ? AND cost > 0",
     }
     return (
-        "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, usd, priority, interval, state)"
-        " SELECT ?,?,?,?,?,?,?,?,?,?,?,'sent' WHERE (" + LATEST + ") <= ?"
-        " AND NOT EXISTS (SELECT 1 FROM breakers WHERE account = ?) AND NOT EXISTS (SELECT 1 FROM blocks WHERE source IN (?, ?))"
-        " AND NOT EXISTS (SELECT 1 FROM paces WHERE account = ?) AND NOT EXISTS (SELECT 1 FROM waiting WHERE account = ?)"
+        "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, usd, priority, interval, state, clock)"
+        " SELECT ?,?,?,?,?,?,?,?,?,?,?,'sent',id FROM clocks WHERE run = ? AND abs(began - ?) <= 1000000"
+        f" AND NOT EXISTS (SELECT 1 FROM marks WHERE name = '{STEPPED}' AND at > ?) AND ({LATEST}) <= ?"
+        " AND NOT EXISTS (SELECT 1 FROM breakers WHERE account = ?)"
+        " AND NOT EXISTS (SELECT 1 FROM blocks WHERE source IN (?, ?) AND until > ?)"
+        " AND NOT EXISTS (SELECT 1 FROM paces WHERE account = ?)"
+        " AND NOT EXISTS (SELECT 1 FROM waiting WHERE account = ? AND until > ?)"
     ) + "".join(f" AND ({sums[kind]}) <= ?" for kind in kinds)
 
 
-_OF_ACCOUNT = "SELECT (SELECT factor FROM paces WHERE account = ?), EXISTS (SELECT 1 FROM waiting WHERE account = ?)"
+_OF_ACCOUNT = (
+    "SELECT (SELECT factor FROM paces WHERE account = ?), EXISTS (SELECT 1 FROM waiting WHERE account = ?),"
+    f" EXISTS (SELECT 1 FROM marks WHERE name = '{STEPPED}' AND at > ?)"
+)
 
 
 def _fits(turn: Turn, asked: Asked, counts: Counts) -> bool:
@@ -242,26 +256,45 @@ _NEWER = {
 
 
 def usage(db: Db, accounts: tuple[str, str], windows: Sequence[Window], now: datetime) -> list[Usage]:
-    """The charged requests that any of the windows still counts, oldest first."""
-    since = us(oldest_needed(windows, now))
-    rows = db.execute(
-        "SELECT CASE WHEN at > ? THEN coalesce(noticed, at) ELSE at END AS told, cost FROM attempts"
-        " WHERE account IN (?, ?) AND at > ? AND told > ? AND cost > 0 ORDER BY told",
-        (us(now + STEP_BACK), *accounts, since, since),
+    """The charged requests that any of the windows still counts, oldest first; those that none of the rolling ones does are summed."""
+    spans = [(w, *span(w, now)) for w in windows]
+    rolling = us(min((since for w, since, _ in spans if not isinstance(w.per, str)), default=now))
+    cuts = {us(at) for w, since, reset in spans if isinstance(w.per, str) for at in (since, span(w, reset)[0])}
+    since, reset = min({rolling} | cuts), us(max((reset for _, _, reset in spans), default=now))
+    told = {"one": accounts[0], "two": accounts[1], "ahead": us(now + STEP_BACK), "since": since, "reset": reset, "rolling": rolling}
+    rows = db.execute(_counted(len(cuts)), told | {f"cut{n}": cut for n, cut in enumerate(sorted(cuts))})
+    return [Usage(when(at), cost, requests, when(dated) if dated is not None else None) for at, cost, requests, dated in rows]
+
+
+@lru_cache(maxsize=16)
+def _counted(cuts: int) -> str:
+    """A row from the future is one of an earlier run of the machine, whose clock said something else: it counts since it was noticed. One
+    that was moved with the clock counts by the stamp that it had, too. The rest is summed between the days at which a window begins."""
+    where = "FROM attempts WHERE account IN (:one, :two) AND cost > 0"
+    parts = " + ".join(f"(at > :cut{n})" for n in range(cuts)) or "NULL"
+    return (
+        "SELECT CASE WHEN at > :ahead THEN coalesce(noticed, at) ELSE at END AS told, cost, 1,"
+        f" CASE WHEN at > :ahead AND noticed IS NOT NULL THEN at ELSE stamp END {where}"
+        " AND at > :rolling AND (at <= :reset OR noticed IS NULL OR noticed > :since)"
+        f" UNION ALL SELECT at, cost, 1, stamp {where} AND stamp > :since AND at <= :rolling"
+        f" UNION ALL SELECT max(at), sum(cost), count(*), NULL {where} AND at > :since AND at <= :rolling"
+        f" AND (stamp IS NULL OR stamp <= :since) GROUP BY {parts} ORDER BY 1"
     )
-    return [Usage(when(at), cost) for at, cost in rows]
 
 
-def correct(db: Db, accounts: tuple[str, str], window: Window, left: int, now: datetime) -> None:
-    """Where less is left of a window than we counted, somebody else uses the key: written down as one request of theirs."""
-    since = span(window, now)[0]
-    more = window.limit - left - window.used(u for u in usage(db, accounts, [window], now) if u.at > since)
+def correct(turn: Turn, accounts: tuple[str, str], window: Window, left: int, run: int) -> None:
+    """Where less is left of a window than we counted, somebody else uses the key: written down as requests of theirs, in the run of the
+    machine of that number."""
+    (db, now, _), (account, source) = turn, accounts
+    used = window.used(window.inside(usage(db, accounts, [window], now), now))
+    more = window.limit - left - used
     if more > 0:
         put = (
-            "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, state)"
-            " VALUES (?,?,?,'elsewhere','','','',?,'foreign')"
+            "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, state, clock)"
+            " VALUES (?,?,?,'elsewhere','','','',?,'foreign',?)"
         )
-        db.execute(put, (us(now), accounts[1], accounts[0], more))
+        for cost in [more] if window.of == "credits" else [1] * more:
+            db.execute(put, (us(now), source, account, cost, run))
 
 
 def _ahead(db: Db, account: str, what: Reservation, now: datetime) -> list[Usage]:
@@ -277,7 +310,7 @@ def queue(db: Db, account: str, what: Reservation, refusal: Refusal, now: dateti
     if refusal.wait > what.patience:
         leave(db, what.ticket)
         return refusal
-    until = us(refusal.until + _GRACE)
+    until = us(now + timedelta(seconds=min(refusal.wait, LOOK)) + _GRACE)
     if what.ticket is not None:
         kept = db.execute("UPDATE waiting SET until = ?, why = ? WHERE id = ?", (until, refusal.reason, what.ticket))
         if kept.rowcount:
@@ -296,8 +329,8 @@ def leave(db: Db, ticket: int | None) -> None:
 
 def pace_of(db: Db, account: str) -> Pace:
     """The adaptive factor of an account."""
-    row = db.execute("SELECT factor, changed, overloads FROM paces WHERE account = ?", (account,)).fetchone()
-    return Pace(row[0], when(row[1]) if row[1] is not None else None, row[2]) if row else Pace()
+    row = db.execute("SELECT factor, overloads, slowed, eased, refused FROM paces WHERE account = ?", (account,)).fetchone()
+    return Pace(*row[:2], *(when(at) if at is not None else None for at in row[2:])) if row else Pace()
 
 
 def adapt(turn: Turn, lesson: Lesson, failure: Failure | None) -> None:
@@ -315,11 +348,12 @@ def adapt(turn: Turn, lesson: Lesson, failure: Failure | None) -> None:
         new = answered(old)
         if new.factor < 1.0 and shortest is not None:
             allowed = usable(shortest, Priority.HIGH, 1, new.factor)
-            new = eased(new, rule, length, shortest.used(usage(db, accounts, [shortest], now)) / allowed.limit, now)
+            used = shortest.used(shortest.inside(usage(db, accounts, [shortest], now), now))
+            new = eased(new, rule, length, used / allowed.limit, now)
     if new == old:
         return
     if new.factor >= 1.0 and not new.overloads:
         db.execute("DELETE FROM paces WHERE account = ?", (accounts[0],))
         return
-    row = (accounts[0], new.factor, us(new.changed) if new.changed else None, new.overloads)
-    db.execute("INSERT OR REPLACE INTO paces VALUES (?,?,?,?)", row)
+    times = (us(at) if at else None for at in (new.slowed, new.eased, new.refused))
+    db.execute("INSERT OR REPLACE INTO paces VALUES (?,?,?,?,?,?)", (accounts[0], new.factor, new.overloads, *times))

@@ -86,7 +86,7 @@ def quota_left(ledger: Ledger, source: str, windows: Sequence[Window], account: 
     found = []
     for window in windows:
         since, reset = span(window, now)
-        inside = [u for u in counted if u.at > since]
+        inside = window.inside(counted, now)
         until = reset if isinstance(window.per, str) else inside[0].at + (now - since) if inside else None
         found.append(Left(window, window.used(inside), until if inside else None))
     return found

@@ -48,7 +48,7 @@ class Foresight:
 
     def __post_init__(self) -> None:
         self._began = self.at
-        self._purse = Purse(lambda since, source: self.ledger.reading(partial(spent, since=since, source=source)))
+        self._purse = Purse(lambda when, source: self.ledger.reading(partial(spent, when=when, source=source)))
 
     def look(self, asked: Asked, _: datetime) -> Outlook:
         """What would become of a request then, as `store.recall.outlook` tells it of now."""

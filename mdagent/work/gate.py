@@ -18,7 +18,7 @@ from mdagent.guard.limits import Denied, Grant, Refusal, span
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind, Retry
 from mdagent.market import Priority
 from mdagent.sources.base import COST
-from mdagent.store.quota import NO_RULES, Lesson, Reservation, Rules
+from mdagent.store.quota import LOOK, NO_RULES, Lesson, Reservation, Rules
 from mdagent.wire.bounds import Limits, WireFailed
 from mdagent.work.telling import cleaned, counts_in, memory_of, network_down, rehosted
 
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 _MEMORY = 600.0  # seconds of requests that the retry budget looks back on
 _HOUR = timedelta(hours=1)
 _SYMBOL_MEMORY = timedelta(hours=24)
-_SHORTEST_WAIT = 0.02
+_SHORTEST_WAIT, _SAME = 0.02, timedelta(seconds=LOOK)
 MISTAKEN = "mistaken: "  # begins the reason why a symbol is not asked for, where the source takes it for another
 
 
@@ -241,38 +241,45 @@ class Gate:
         self, name: str, policy: Policy, request: httpx.Request, call: Call, telling: Telling
     ) -> tuple[Grant, asyncio.Semaphore] | Failure:
         """A grant and the place that is held with it, waiting for one as long as deadline or patience allow; else why there is none."""
-        cost, said, ticket = request.extensions.get(COST, 1), "", None
+        cost, ticket, said = request.extensions.get(COST, 1), None, None
         what = Reservation(call.endpoint, request.url.host, self.run, call.subject, cost, cost * policy.usd, call.interval, call.priority)
         try:
             while True:
                 left = max(call.patience - telling.waited, call.deadline + telling.waited - self.clock.monotonic())
                 what = replace(what, patience=left, ticket=ticket, last_resort=call.last_resort)
-                place, queued = self._place(name, policy.concurrency), self.clock.monotonic()
-                await place.acquire()
-                telling.waited += self.clock.monotonic() - queued
-                answer: Grant | Refusal | Denied | None = None
-                try:
-                    answer = self.ledger.reserve(name, policy.windows, what=what, rules=policy.rules)
-                finally:
-                    if not isinstance(answer, Grant):
-                        place.release()
+                answer, place = await self._try(name, policy, what, telling)
+                ticket = answer.ticket if isinstance(answer, Refusal) else None
                 if isinstance(answer, Grant):
-                    ticket = None
                     return answer, place
                 if isinstance(answer, Denied):
-                    ticket = None
                     return Failure(answer.kind, f"{name}: {answer.reason}", until=answer.until)
-                ticket, told = answer.ticket, f"{answer.reason}; free again at {answer.until:%Y-%m-%d %H:%M:%S}Z"
+                told = f"{answer.reason}; free again at {answer.until:%Y-%m-%d %H:%M:%S}Z"
                 if ticket is None:
                     return Failure(FailureKind.THROTTLED, f"{name}: {told}", until=answer.until)
-                if told != said:
+                if said is None or said.reason != answer.reason or abs(answer.until - said.until) > _SAME:
                     self.say(f"waiting {answer.wait:.1f} s for {name}: {told}")
-                said, wait = told, max(answer.wait, _SHORTEST_WAIT)
+                    said = answer
+                wait = min(max(answer.wait, _SHORTEST_WAIT), LOOK)
                 await self.clock.sleep(wait)
                 telling.waited += wait
         finally:
             if ticket is not None:  # cancelled
                 self.ledger.leave(ticket)
+
+    async def _try(
+        self, name: str, policy: Policy, what: Reservation, telling: Telling
+    ) -> tuple[Grant | Refusal | Denied, asyncio.Semaphore]:
+        """What the ledger says, asked with a place in hand, which is kept where the request may go."""
+        place, queued = self._place(name, policy.concurrency), self.clock.monotonic()
+        await place.acquire()
+        telling.waited += self.clock.monotonic() - queued
+        answer: Grant | Refusal | Denied | None = None
+        try:
+            answer = self.ledger.reserve(name, policy.windows, what=what, rules=policy.rules)
+        finally:
+            if not isinstance(answer, Grant):
+                place.release()
+        return answer, place
 
     async def _send(self, source: Source, request: httpx.Request, exchange: Exchange, seconds: float) -> Exchange:
         """The answer, or the failure that the wire, the status or the body tells."""

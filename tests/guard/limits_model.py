@@ -1,6 +1,6 @@
 """What a limiter is to do, in the simplest words: a list of what was sent, and a count of it for every question.
 
-Times are seconds on two clocks: `mono`, the true one, and the machine's `wall`, which may be set back.
+Times are seconds on two clocks: `mono`, the true one, and the machine's `wall`, which may be set.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Waiter:
     ticket: int
     priority: Priority
     cost: int
-    until: datetime
+    until: float
 
 
 def label(at: datetime, per: str, zone: str) -> date:
@@ -72,8 +72,10 @@ class Model:
     waiting: list[Waiter] = field(default_factory=list)
     blocked: datetime | None = None
     factor: float = 1.0
-    changed: datetime | None = None
     overloads: int = 0
+    slowed: datetime | None = None
+    eased: datetime | None = None
+    refused: datetime | None = None
 
     def weight(self, window: Window, cost: int) -> int:
         return cost if window.of == "credits" else 1
@@ -141,10 +143,10 @@ class Model:
 
         return usd > 0 and any(spent(b) + usd > b.usd + 1e-9 for b in self.budgets)
 
-    def ahead(self, priority: Priority, ticket: int | None, now: datetime) -> list[int]:
+    def ahead(self, priority: Priority, ticket: int | None, mono: float) -> list[int]:
         """The costs of those that wait and go first, in their order."""
         place = (priority, 10**9 if ticket is None else ticket)
-        first = sorted((w.priority, w.ticket, w.cost) for w in self.waiting if w.until > now)
+        first = sorted((w.priority, w.ticket, w.cost) for w in self.waiting if w.until > mono)
         return [cost for *where, cost in first if tuple(where) < place]
 
     def leave(self, ticket: int | None) -> None:
@@ -157,15 +159,16 @@ class Model:
         """An answer, and what it does to the pace: `good`, `429`, `503`, or anything `else`."""
         shortest = self.shortest()
         window = timedelta(seconds=float(shortest.per)) if shortest else timedelta(minutes=1)
-        lately = self.changed is not None and now - self.changed < window
         self.overloads = self.overloads + 1 if what == "503" else 0
         if what == "429" or self.overloads == 3:
-            self.overloads = 0
-            if not (lately and self.factor < 1.0):
-                self.factor, self.changed = max(0.1, self.factor * TIMES[self.strategy]), now
-        elif what != "503" and self.factor < 1.0 and not lately and shortest is not None and self.half_used(shortest, now):
-            self.factor = min(1.0, self.factor + PLUS[self.strategy])
-            self.changed = now if self.factor < 1.0 else None
+            self.overloads, self.refused = 0, now
+            if self.factor == 1.0 or self.slowed is None or now - self.slowed >= window:
+                self.factor, self.slowed = max(0.1, self.factor * TIMES[self.strategy]), now
+        elif what != "503" and self.factor < 1.0 and shortest is not None and self.half_used(shortest, now):
+            quiet = all(at is None or now - at >= window for at in (self.refused, self.eased))
+            self.factor, self.eased = (min(1.0, self.factor + PLUS[self.strategy]), now) if quiet else (self.factor, self.eased)
+        if self.factor == 1.0:
+            self.slowed = self.eased = self.refused = None
 
     def half_used(self, window: Window, now: datetime) -> bool:
         return 2 * self.used(window, now) >= self.share(window, Priority.HIGH, 1)

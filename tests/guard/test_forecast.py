@@ -29,7 +29,9 @@ windows = st.lists(
     min_size=1,
     max_size=3,
 )
-past = st.lists(st.tuples(st.integers(0, 200_000), st.integers(1, 4)), max_size=8)
+past = st.lists(  # how many seconds ago, credits, and by how many days the clock was wrong
+    st.tuples(st.integers(0, 200_000), st.integers(1, 4), st.sampled_from([None, None, -1, 1, 20])), max_size=8
+)
 costs = st.lists(st.integers(1, 3), min_size=1, max_size=12)
 
 
@@ -51,9 +53,12 @@ def slots(made: Tally, costs: list[int], priority: Priority = HIGH) -> list[date
 
 @given(windows, past, costs)
 def test_each_goes_when_an_admission_behind_all_before_it_says(
-    windows: list[Window], past: list[tuple[int, int]], costs: list[int]
+    windows: list[Window], past: list[tuple[int, int, int | None]], costs: list[int]
 ) -> None:
-    usage = [Usage(NOW - timedelta(seconds=s), cost) for s, cost in sorted(past, reverse=True)]
+    usage = list[Usage]()
+    for ago, cost, days in sorted(past, key=lambda one: -one[0]):
+        at = NOW - timedelta(seconds=ago)
+        usage.append(Usage(at, cost, dated=None if days is None else at + timedelta(days=days)))
     ahead: list[Usage] = []
     for cost, slot in zip(costs, slots(tally(*windows, usage=usage), costs), strict=True):
         answer = admit(windows, usage, cost, NOW, ahead=ahead)
@@ -105,7 +110,7 @@ def test_thousands_are_foreseen_in_no_time() -> None:
 
 
 def purse(spent: float = 0.0) -> Purse:
-    return Purse(lambda since, _: spent if since <= NOW else 0.0)
+    return Purse(lambda when, _: spent if when[0] <= NOW else 0.0)
 
 
 def test_a_budget_holds_what_was_spent_and_what_is_foreseen() -> None:

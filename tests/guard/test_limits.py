@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdagent.guard.limits import Denied, Grant, Refusal, Usage, Window, admit, oldest_needed, span
+from mdagent.guard.limits import Denied, Grant, Refusal, Usage, Window, admit, span
 from mdagent.guard.outcome import FailureKind
 
 NOW = datetime(2024, 1, 17, 12, 0, tzinfo=UTC)
@@ -89,7 +89,6 @@ def test_all_windows_admit_or_none_and_the_longest_wait_is_told() -> None:
 
 def test_without_a_window_everything_goes() -> None:
     assert isinstance(admit([], used(*range(100)), 1, NOW), Grant)
-    assert oldest_needed([], NOW) == NOW
 
 
 @pytest.mark.parametrize(
@@ -149,8 +148,21 @@ def test_the_last_minute_of_a_day_counts_for_both_days() -> None:
     assert isinstance(admit([Window(1, "day")], usage, 1, midnight + timedelta(hours=3)), Refusal)
 
 
-def test_what_no_window_counts_any_more_need_not_be_read() -> None:
-    assert oldest_needed([Window(1, 60.0), Window(1, "day")], NOW) == datetime(2024, 1, 16, 23, 59, tzinfo=UTC)
+def test_what_went_when_the_clock_was_wrong_counts_on_both_days() -> None:
+    """A rolling window knows when it went."""
+    day, minute = Window(1, "day"), Window(1, 60.0)
+    for dated, seconds in ((NOW, 0.0), (NOW + timedelta(days=1), None), (NOW - timedelta(days=1), None)):
+        usage = [Usage(NOW - timedelta(days=3), 1, dated=dated)]
+        assert day.inside(usage, NOW) == (usage if seconds is not None else [])
+        assert minute.inside(usage, NOW) == []
+
+
+def test_nothing_goes_before_the_end_of_a_block_and_after_it_only_what_the_quota_allows() -> None:
+    windows, rest = [Window(2, 60.0)], NOW + timedelta(seconds=30)
+    for ago, wait in ((40, 30.0), (10, 52.0)):
+        refused = admit(windows, used(ago, ago), 1, NOW, rest=rest)
+        assert isinstance(refused, Refusal)
+        assert refused.wait == wait
 
 
 @given(

@@ -173,7 +173,6 @@ def test_when_half_of_them_are_killed_the_others_take_over_what_is_left(tmp_path
     assert min(shares) >= sum(shares) / len(shares) / 2, shares
 
 
-@pytest.mark.xfail(reason="who waits behind the dead is told to wait a whole window, not the 5 s that a place is kept")
 def test_the_places_of_the_dead_in_the_queue_are_lost_for_no_longer_than_they_are_kept(tmp_path: Path) -> None:
     """Eight requests of each process wait at 300 s, when 32 of the 64 die. At 310 s 60 may go: 32 of the living go at once, and with the
     5 s over by 315 s the other 28 follow within the same burst."""

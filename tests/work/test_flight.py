@@ -97,6 +97,8 @@ def test_a_right_ends_with_its_time_even_where_the_clock_was_set_back(desk: Desk
     assert 10.0 <= desk.stage.asked[0][0] <= 10.2
     held_by(desk, os.getpid())
     desk.stage.clock.set(desk.now - timedelta(days=1))
+    assert board(desk.stage.ledger, SERIES, ("run-1", 1), 10.0, lambda _: True) == "run-other"
+    desk.stage.clock.pause(600.0)
     assert board(desk.stage.ledger, SERIES, ("run-1", 1), 10.0, lambda _: True) is None
 
 
