@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import BarSet
+from mdagent.store.flights import land
 from mdagent.store.write import Kept
 from mdagent.work.due import due
 from mdagent.work.fill import Filled, take
+from mdagent.work.flight import series_of, take_off
 from mdagent.work.gate import Call, Result
 from mdagent.work.spans import within_depth
 
@@ -46,12 +48,32 @@ async def fetch_together(wishes: Sequence[Wish], tools: Tools) -> dict[BarReques
     """Ask for the windows that several symbols lack alike. What does not come so is left to the fetch of the single symbol.
     Raises StoreError."""
     shared: dict[BarRequest, Shared] = {}
-    for group in alike(_lacking(wishes, tools)):
-        sent, came = await _ask(group, tools)
-        for i, (asked, window) in enumerate(group.members):
-            name = group.source.spec.name
-            shared[asked] = Shared(name, sent if i == 0 else 0, len(group.members) - 1, came.get(window, Filled()), window in came)
+    groups = alike(_lacking(wishes, tools))
+    able = {
+        series: (group.source.spec.name, window) for group in groups for series, window in zip(group.series, group.windows, strict=True)
+    }
+    rights = set[str]()
+    try:
+        for series in sorted(able):  # all in one order, so that no two processes wait for each other
+            rights.add(await take_off(*able[series], tools))
+        members = {asked for group in groups for asked, _ in group.members}
+        groups = alike(_lacking([w for w in wishes if w.request in members], tools))  # others may have fetched some meanwhile
+        _land(rights, able.keys() - {series for group in groups for series in group.series}, tools)
+        for group in groups:
+            sent, came = await _ask(group, tools)
+            for i, (asked, window) in enumerate(group.members):
+                name, others = group.source.spec.name, len(group.members) - 1
+                shared[asked] = Shared(name, sent if i == 0 else 0, others, came.get(window, Filled()), window in came)
+            _land(rights, group.series, tools)
+    finally:
+        _land(rights, set(rights), tools)
     return shared
+
+
+def _land(rights: set[str], series: Iterable[str], tools: Tools) -> None:
+    for one in rights.intersection(series):
+        land(tools.ledger, one, tools.gate.run)
+        rights.remove(one)
 
 
 class Group(NamedTuple):
@@ -64,6 +86,11 @@ class Group(NamedTuple):
     def windows(self) -> list[BarRequest]:
         """Those to ask for."""
         return [window for _, window in self.members]
+
+    @property
+    def series(self) -> list[str]:
+        """Those of which one process at a time asks."""
+        return [series_of(self.source.spec.name, window) for _, window in self.members]
 
     @property
     def saves(self) -> bool:

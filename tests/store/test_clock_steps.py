@@ -1,7 +1,7 @@
 """Drill D16: the machine's clock is set back, put right, or set ahead. By the provider's clock, which is right, nothing ever gets more
 than its limit.
 
-The tests that are expected to fail are defects: the ledger knows when something was sent by the wall clock alone.
+Within a run of the machine the ledger knows by how much; what an earlier run has left in the future counts since that was noticed.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mdagent.clock import VirtualClock
-from mdagent.guard.limits import Grant, Refusal, Window
+from mdagent.guard.cost import Budget
+from mdagent.guard.limits import Denied, Grant, Refusal, Window
 from mdagent.market import Priority
 from mdagent.store.ledger import Ledger, open_ledger
-from mdagent.store.quota import Reservation
+from mdagent.store.quota import Reservation, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,8 +33,14 @@ class Machine:
     """A ledger, and a clock that is off by so many seconds."""
 
     def __init__(self, path: Path) -> None:
-        self.clock = VirtualClock(START)
+        self.path, self.clock = path, VirtualClock(START)
         self.ledger: Ledger = open_ledger(path, self.clock)
+
+    def restart(self, seconds: float) -> None:
+        """The machine begins another run, and its clock is off by so many seconds from now on."""
+        self.ledger.close()
+        self.clock = VirtualClock(self.clock.now() + timedelta(seconds=seconds))
+        self.ledger = open_ledger(self.path, self.clock)
 
     def off(self, seconds: float) -> None:
         """Set the wall clock; `off(0)` puts it right."""
@@ -159,3 +166,56 @@ def test_a_block_is_not_waited_for_longer_than_its_length(machine: Machine) -> N
     assert refused.wait == 3000.0
     machine.clock.pause(3000.0)
     assert machine.granted() == 3
+
+
+@pytest.mark.parametrize("seconds", [-START.timestamp(), -24 * HOUR, -30.0, 0.0])
+@pytest.mark.parametrize("windows", [MINUTE, DAY])
+def test_a_machine_that_starts_again_with_an_old_time_gives_no_more_also_when_it_hears_the_right_one(
+    machine: Machine, seconds: float, windows: tuple[Window, ...]
+) -> None:
+    assert machine.granted(windows) == 3
+    machine.restart(seconds)
+    assert machine.granted(windows) == 0
+    machine.clock.pause(30.0)
+    machine.clock.set(machine.clock.now() - timedelta(seconds=seconds))
+    assert machine.granted(windows) == 0
+
+
+@pytest.mark.parametrize("seconds", [-START.timestamp(), -24 * HOUR, 0.0])
+def test_nobody_waits_longer_than_a_window_for_what_an_earlier_run_has_sent(machine: Machine, seconds: float) -> None:
+    assert machine.granted() == 3
+    machine.restart(seconds)
+    assert machine.granted() == 0
+    machine.clock.pause(62.0)
+    assert machine.granted() == 3
+
+
+def test_what_is_only_read_agrees_with_the_clock_too(machine: Machine) -> None:
+    """Another process opens the ledger, and takes no decision."""
+    machine.ledger.block("parrot", 3000.0, "asked to be left alone")
+    machine.off(-HOUR)
+    with open_ledger(machine.path, machine.clock) as another:
+        block = another.blocked("parrot")
+    assert block is not None
+    assert block.until == machine.clock.now() + timedelta(seconds=3000.0)
+
+
+def test_small_steps_are_noticed_together(machine: Machine) -> None:
+    """Of half a second each, which nobody would notice."""
+    for n in range(1, 121):
+        machine.off(n * 0.5)
+        machine.ledger.leave(0)
+        if n == 1:
+            assert machine.granted() == 3
+    assert machine.granted() == 0, "a minute by the clock, and no time at all"
+
+
+def test_money_that_was_spent_on_a_day_that_was_none_counts_on_both(machine: Machine) -> None:
+    rules, paid = Rules(budgets=(Budget(0.05, "day"),)), replace(WHAT, usd=0.05)
+    assert isinstance(machine.ledger.reserve("parrot", DAY, what=paid, rules=rules), Grant)
+    for hours in (24, 0, -24):
+        machine.off(hours * HOUR)
+        assert isinstance(machine.ledger.reserve("parrot", DAY, what=paid, rules=rules), Denied)
+    machine.off(0)
+    machine.clock.pause(24 * HOUR)
+    assert isinstance(machine.ledger.reserve("parrot", DAY, what=paid, rules=rules), Grant)

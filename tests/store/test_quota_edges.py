@@ -1,7 +1,4 @@
-"""What the ledger says of waits, of counts and of the pace, where two rules meet.
-
-The tests that are expected to fail are defects.
-"""
+"""What the ledger says of waits, of counts and of the pace, where two rules meet."""
 
 from __future__ import annotations
 
