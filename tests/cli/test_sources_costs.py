@@ -21,17 +21,23 @@ def costs(shell: Shell, kind: str, *words: str, **environ: str) -> list[dict[str
     return [row for row in shell.good("sources", "costs", "--json", *words, **environ).json if row["kind"] == kind]
 
 
+def wait(shell: Shell, until: datetime) -> None:
+    """The time goes by until then."""
+    shell.clock.pause((until - shell.clock.now()).total_seconds())
+
+
 @pytest.fixture
 def spent(shell: Shell) -> Shell:
     """January: two requests for bars; February so far: one for bars that brought some in vain, and one quote."""
+    shell.clock.set(datetime(2024, 1, 1, tzinfo=UTC))
     with ledger_of(shell) as ledger:
         for day in (10, 20):
-            shell.clock.set(datetime(2024, 1, day, tzinfo=UTC))
+            wait(shell, datetime(2024, 1, day, tzinfo=UTC))
             ledger.judge(ask(ledger, shell.clock, usd=0.5), 250, 0, 90.0)
-        shell.clock.set(datetime(2024, 2, 5, tzinfo=UTC))
+        wait(shell, datetime(2024, 2, 5, tzinfo=UTC))
         ledger.judge(ask(ledger, shell.clock, usd=0.5), 250, 50, 90.0)
         ask(ledger, shell.clock, usd=0.1, endpoint="quote")
-    shell.clock.set(datetime(2024, 2, 11, tzinfo=UTC))
+    wait(shell, datetime(2024, 2, 11, tzinfo=UTC))
     return shell
 
 
