@@ -27,6 +27,7 @@ _DEFAULT_WINDOW = timedelta(minutes=1)
 _OVERLOADED = 503
 _OFTEN = 20
 STEPPED, _MONTH = "clock stepped", timedelta(days=32)  # the mark that times were moved, and how long any window may count these
+UNSEEN = 250_000  # microseconds by which a clock may be set without being noticed: the margin of a window is eight times that
 _QUEUE = 200  # of those ahead are asked how long they will wait; behind more than that it is an estimate
 
 
@@ -201,7 +202,7 @@ def _at_once(kinds: tuple[tuple[bool, str], ...]) -> str:
     }
     return (
         "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, usd, priority, interval, state, clock)"
-        " SELECT ?,?,?,?,?,?,?,?,?,?,?,'sent',id FROM clocks WHERE run = ? AND abs(began - ?) <= 1000000"
+        f" SELECT ?,?,?,?,?,?,?,?,?,?,?,'sent',id FROM clocks WHERE run = ? AND abs(began - ?) <= {UNSEEN}"
         f" AND NOT EXISTS (SELECT 1 FROM marks WHERE name = '{STEPPED}' AND at > ?) AND ({LATEST}) <= ?"
         " AND NOT EXISTS (SELECT 1 FROM breakers WHERE account = ?)"
         " AND NOT EXISTS (SELECT 1 FROM blocks WHERE source IN (?, ?) AND until > ?)"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mdagent.store.quota import STEPPED, us
+from mdagent.store.quota import STEPPED, UNSEEN, us
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mdagent.clock import Anchor
     from mdagent.store.quota import Db
 
-_UNSEEN = 1_000_000  # microseconds that the margin of the windows covers
 _COUNTED = 32 * 86_400_000_000  # nothing older counts for a window
 _FOLLOW = {
     "blocks": ("since", "until"),
@@ -29,7 +28,7 @@ _FOLLOW = {
 def was_set(db: Db, anchor: Anchor) -> bool:
     """Was the clock set since any process looked?"""
     far = "SELECT 1 FROM clocks WHERE run = ? AND abs(began - ?) > ?"
-    return db.execute(far, (*anchor, _UNSEEN)).fetchone() is not None
+    return db.execute(far, (*anchor, UNSEEN)).fetchone() is not None
 
 
 def run_of(db: Db, anchor: Anchor, now: datetime) -> int:
@@ -39,7 +38,7 @@ def run_of(db: Db, anchor: Anchor, now: datetime) -> int:
         made: int = db.execute("INSERT INTO clocks (run, began) VALUES (?, ?)", (anchor.run, anchor.began)).lastrowid
         return made
     number, began = row
-    if abs(anchor.began - began) > _UNSEEN:
+    if abs(anchor.began - began) > UNSEEN:
         _move(db, number, anchor.began - began, us(now))
         db.execute("UPDATE clocks SET began = ? WHERE id = ?", (anchor.began, number))
     return int(number)

@@ -269,7 +269,7 @@ class Machine(RuleBasedStateMachine):
                     assert sum(w for its, w in days if its == day) <= window.limit, window
             else:
                 for first in own:
-                    inside = sum(w for s, w in weights if 0 <= s.mono - first.mono < window.per + 1)
+                    inside = sum(w for s, w in weights if 0 <= s.mono - first.mono < window.per + 2)
                     assert inside <= window.limit, window
 
     @invariant()

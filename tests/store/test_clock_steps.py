@@ -201,9 +201,9 @@ def test_what_is_only_read_agrees_with_the_clock_too(machine: Machine) -> None:
 
 
 def test_small_steps_are_noticed_together(machine: Machine) -> None:
-    """Of half a second each, which nobody would notice."""
-    for n in range(1, 121):
-        machine.off(n * 0.5)
+    """Of a fifth of a second each, which nobody would notice."""
+    for n in range(1, 311):
+        machine.off(n * 0.2)
         machine.ledger.leave(0)
         if n == 1:
             assert machine.granted() == 3
