@@ -27,7 +27,7 @@ class Dice(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Retries allowed now: a fifth of the requests of the last ten minutes, and three a minute on top."""
+    """Retries allowed now: a fifth of the requests of the last ten minutes, and three."""
 
     requests: int
     retries: int

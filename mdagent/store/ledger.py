@@ -316,12 +316,6 @@ class Ledger:
         with self._telling():
             return self._block(source, account)
 
-    def sent_since(self, source: str, since: datetime) -> int:
-        """Requests sent to a source after `since`, by any process."""
-        query = "SELECT count(*) FROM attempts WHERE source = ? AND at > ? AND state IN ('sent', 'settled')"
-        with self._telling():
-            return int(self._db.execute(query, (source, us(since))).fetchone()[0])
-
     def usage(self, source: str, windows: Sequence[Window], now: datetime, account: str = "") -> list[Usage]:
         """The charged requests that any of the windows still counts, oldest first."""
         with self._telling():
@@ -339,6 +333,7 @@ class Ledger:
             if not endpoint:  # a block from before keys were told apart has the source's name alone
                 self._db.execute("DELETE FROM blocks WHERE source IN (?, ?)", (account, account.partition(":")[0]))
                 self._db.execute("DELETE FROM paces WHERE account = ?", (account,))
+                self._db.execute("DELETE FROM unknown_symbols WHERE source = ? AND symbol LIKE 'request %'", (account,))
 
     def switch(self, source: str, *, on: bool) -> None:
         """Whether any process may ask a source at all."""

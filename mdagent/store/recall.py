@@ -139,6 +139,18 @@ def switched(ledger: Ledger) -> dict[str, datetime]:
     return {name: when(at) for name, at in ledger.rows("SELECT substr(name, 10), at FROM marks WHERE name LIKE 'disabled %'")}
 
 
+def sent_since(ledger: Ledger, source: str, since: datetime) -> int:
+    """Requests sent to a source after `since`, by any process."""
+    query = "SELECT count(*) FROM attempts WHERE source = ? AND at > ? AND state IN ('sent', 'settled')"
+    return int(ledger.rows(query, source, us(since))[0][0])
+
+
+def failed_since(ledger: Ledger, account: str, kind: FailureKind, since: datetime) -> int:
+    """Requests under a key that failed so after `since`, by any process."""
+    query = "SELECT count(*) FROM attempts WHERE account = ? AND at > ? AND kind = ?"
+    return int(ledger.rows(query, account, us(since), str(kind))[0][0])
+
+
 def grade_of(ledger: Ledger, source: str, account: str) -> float | None:
     """The mean score of the last deliveries that were graded."""
     last = f"SELECT score FROM attempts WHERE account IN (?, ?) AND score IS NOT NULL ORDER BY at DESC LIMIT {_GRADED}"

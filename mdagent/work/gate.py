@@ -19,8 +19,9 @@ from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, 
 from mdagent.market import Priority
 from mdagent.sources.base import COST
 from mdagent.store.quota import LOOK, NO_RULES, Lesson, Reservation, Rules
+from mdagent.store.recall import failed_since, sent_since
 from mdagent.wire.bounds import Limits, WireFailed
-from mdagent.work.telling import cleaned, counts_in, memory_of, network_down, rehosted
+from mdagent.work.telling import cleaned, counts_in, memory_of, network_down, paywall_of, rehosted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +37,8 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _MEMORY = 600.0  # seconds of requests that the retry budget looks back on
 _HOUR = timedelta(hours=1)
-_SYMBOL_MEMORY = timedelta(hours=24)
+_SYMBOL_MEMORY = _PLAN_MEMORY = timedelta(hours=24)
+_OURS, _LATELY = 5, timedelta(minutes=10)  # so many requests in that time that a source did not understand are held to be our fault
 _SHORTEST_WAIT, _SAME = 0.02, timedelta(seconds=LOOK)
 MISTAKEN = "mistaken: "  # begins the reason why a symbol is not asked for, where the source takes it for another
 
@@ -66,7 +68,8 @@ class Policy:
 class Call:
     """What the user asked of one source. `deadline` is on the monotonic clock; the time that it waits for its turn or for quota,
     at most `patience` seconds, is not counted. `last_resort`: all other sources are down, so that an open breaker may be probed.
-    `others`: sources follow that can be asked instead, so that what is worth one more try is tried there and not here."""
+    `others`: sources follow that can be asked instead, so that what is worth one more try is tried there and not here.
+    `anyway`: ask also for what the plan did not include when it was asked for before."""
 
     endpoint: str
     subject: str
@@ -76,6 +79,7 @@ class Call:
     priority: Priority = Priority.NORMAL
     last_resort: bool = False
     others: bool = False
+    anyway: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +207,7 @@ class Gate:
         """Reserve and send. A place of the source is held while a request is on its way, not while it waits for quota: whoever waits for
         that stands in the queue of the ledger, where the others see it."""
         name, policy = source.spec.name, self.policy(source.spec.name)
-        got = await self._reserve(name, policy, request, call, telling)
+        got = self._paywalled(name, policy, request, call) or await self._reserve(name, policy, request, call, telling)
         if isinstance(got, Failure):
             attempt = Attempt(name, call.endpoint, request.url.host, self.clock.now(), 0.0, None, 0, got, sent=False)
             telling.attempts.append(attempt)
@@ -230,7 +234,18 @@ class Gate:
                 if self._settle(exchange, exchange.failure, telling):
                     exchange = replace(exchange, failure=network_down(exchange.failure))
                 self._consequences(source, policy, exchange, call)
+                if exchange.failure.kind is FailureKind.PLAN_LIMIT:
+                    until = self.clock.now() + _PLAN_MEMORY
+                    self.ledger.remember_unknown(policy.rules.account or name, paywall_of(request), until, exchange.failure.detail)
         return exchange
+
+    def _paywalled(self, name: str, policy: Policy, request: httpx.Request, call: Call) -> Failure | None:
+        """What the plan did not include yesterday it does not include today: the same request is not paid for again within a day."""
+        found = None if call.anyway else self.ledger.unknown(policy.rules.account or name, paywall_of(request))
+        if found is None:
+            return None
+        again = f"asked before; it is asked again from {found[0]:%Y-%m-%d %H:%M}Z, or after `mdagent sources reset {name}`"
+        return Failure(FailureKind.PLAN_LIMIT, f"{name}: {found[1]} ({again})", until=found[0])
 
     def _note_health(self, name: str, grant: Grant, telling: Telling) -> None:
         """A source that is degraded gets half as many requests at once, and none twice."""
@@ -298,7 +313,8 @@ class Gate:
         if failure is None:
             return replace(exchange, attempt=attempt, reply=reply)
         wait = read_retry_after(reply.headers.get("retry-after"), reply.headers.get("date"), self.clock.now())
-        unwanted = failure.kind is FailureKind.RATE_LIMITED and wait is None and self._first_of_the_hour(source.spec.name)
+        unwanted = failure.kind is FailureKind.RATE_LIMITED and wait is None
+        unwanted = unwanted and sent_since(self.ledger, source.spec.name, self.clock.now() - _HOUR) <= 1
         if unwanted:
             detail = f"{source.spec.name} refuses this client (HTTP 429 on its first request): blocked, not a quota that was spent"
             failure = replace(failure, detail=detail)
@@ -329,9 +345,6 @@ class Gate:
         if told:
             self.ledger.judge(told[-1], rows, bad, score)
 
-    def _first_of_the_hour(self, name: str) -> bool:
-        return self.ledger.sent_since(name, self.clock.now() - _HOUR) <= 1
-
     def _settle(self, exchange: Exchange, failure: Failure | None, telling: Telling) -> bool:
         """Write the attempt into the ledger and the report, once. True where it is the network that is down."""
         grant = exchange.grant
@@ -355,6 +368,8 @@ class Gate:
         if failure.kind is FailureKind.UNKNOWN_SYMBOL and call.endpoint not in ("search", "batch"):
             self.remember_unknown(name, call.subject, failure)
         account, now = policy.rules.account, self.clock.now()
+        if failure.kind is FailureKind.BAD_REQUEST and failed_since(self.ledger, account or name, failure.kind, now - _LATELY) % _OURS == 0:
+            self.say(f"{name} refused {_OURS} requests as bad ones within ten minutes: is this mdagent older than what {name} expects?")
         block = self.ledger.blocked(name, account)
         recent = block and now - block.until < _HOUR
         together = block is not None and exchange.attempt.began <= block.since  # sent before the last refusal came: no strike of its own

@@ -70,7 +70,7 @@ async def probe(gate: Gate, source: Source, deadline: float) -> Probed:
     from mdagent.work.gate import Call
 
     endpoint, ask = cheapest(source, gate.clock.now())
-    call = Call(endpoint, ask.subject, gate.clock.monotonic() + deadline)
+    call = Call(endpoint, ask.subject, gate.clock.monotonic() + deadline, anyway=True)
     return _told(source, await gate.converse(source, lambda: ask.begin(source), call))
 
 

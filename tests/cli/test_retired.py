@@ -10,6 +10,7 @@ import pytest
 
 from mdagent.clock import VirtualClock
 from mdagent.store.ledger import open_ledger
+from mdagent.store.recall import sent_since
 from tests.cli.shell import NOW
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def requests(shell: Shell) -> int:
         return 0
     ledger = open_ledger(path, VirtualClock(END))
     try:
-        return ledger.sent_since("iexcloud", NOW)
+        return sent_since(ledger, "iexcloud", NOW)
     finally:
         ledger.close()
 

@@ -17,7 +17,7 @@ from mdagent.guard.outcome import Attempt, Failure, FailureKind
 from mdagent.store.epochs import epoch_number, last_epoch, publish_epoch
 from mdagent.store.ledger import Ledger, open_ledger
 from mdagent.store.quota import Reservation
-from mdagent.store.recall import speed
+from mdagent.store.recall import sent_since, speed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -232,7 +232,7 @@ def test_requests_and_failures_of_a_source_are_told(ledger: Ledger, clock: Virtu
     assert (told.sent, told.failed, told.p50, told.p95) == (3, 1, 20.0, 30.0)
     assert told.last_failure == "SERVER_ERROR: HTTP 503: busy"
     assert told.last_at == START + timedelta(seconds=3)
-    assert ledger.sent_since("yahoo", START + timedelta(seconds=1)) == 2
+    assert sent_since(ledger, "yahoo", START + timedelta(seconds=1)) == 2
     nothing = speed(ledger, "other", "other", START)
     assert (nothing.sent, nothing.last_at, nothing.p50, nothing.last_failure, nothing.success) == (0, None, None, None, None)
 

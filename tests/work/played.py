@@ -160,8 +160,8 @@ class Stage:
         return self.drive(lambda: Parrot().talk(*paths), deadline=deadline, gate=gate, patience=patience, endpoint=endpoint)
 
     def drive(self, begin: Callable[[], Conversation[T]], *, deadline: float = 60.0, gate: Gate | None = None, patience: float = 0.0,
-              endpoint: str = "bars") -> Result[T]:  # fmt: skip
-        call = Call(endpoint, "AAPL", self.clock.monotonic() + deadline, patience)
+              endpoint: str = "bars", anyway: bool = False) -> Result[T]:  # fmt: skip
+        call = Call(endpoint, "AAPL", self.clock.monotonic() + deadline, patience, anyway=anyway)
         return self.run((gate or self.gate()).converse(Parrot(), begin, call))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

@@ -11,7 +11,8 @@ import pytest
 from mdagent.guard.limits import Window
 from mdagent.guard.outcome import FailureKind
 from mdagent.sources.base import COST
-from tests.work.played import START, Stage, fails, says
+from mdagent.store.quota import Rules
+from tests.work.played import START, Parrot, Stage, fails, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,3 +146,38 @@ def test_a_server_that_names_a_time_is_left_alone_by_every_process(play: Callabl
     block = some.ledger.blocked("parrot")
     assert block is not None
     assert block.until == START + timedelta(seconds=500)
+
+
+# What the plan does not include
+
+
+def test_what_a_plan_does_not_include_is_not_asked_for_again_within_a_day(play: Callable[..., Stage]) -> None:
+    some = play(says("not in your plan", 402), says("other"), says(), rules=Rules("parrot:1111"))
+    for words in ("HTTP 402", "asked before; it is asked again from 2024-01-18 12:00Z, or after `mdagent sources reset parrot`)"):
+        failure = some.ask("x").failure
+        assert failure is not None
+        assert (failure.kind, words in failure.detail) == (K.PLAN_LIMIT, True), failure.detail
+    assert some.ask("y").value == ["other"], "something else may be in it"
+    some.clock.pause(86_400.0)
+    assert some.ask("x").value == ["word"]
+    assert len(some.asked) == 3
+
+
+def test_an_operator_or_another_key_may_ask_again_at_once_and_a_probe_always(play: Callable[..., Stage]) -> None:
+    some = play(says("not in your plan", 402), says(), says(), says(), rules=Rules("parrot:1111"))
+    assert some.ask("x").failure is not None
+    assert some.drive(lambda: Parrot().talk("x"), anyway=True).value == ["word"]
+    some.rules = Rules("parrot:2222")
+    assert some.ask("x").value == ["word"]
+    some.rules = Rules("parrot:1111")
+    some.ledger.reset_breaker("parrot:1111", "")
+    assert some.ask("x").value == ["word"]
+
+
+def test_five_requests_that_a_source_does_not_understand_within_ten_minutes_are_our_fault(play: Callable[..., Stage]) -> None:
+    some = play(*[says("what?", 400)] * 6)
+    for n in range(6):
+        some.ask(str(n))
+        some.clock.pause(60.0)
+        told = ["parrot refused 5 requests as bad ones within ten minutes: is this mdagent older than what parrot expects?"]
+        assert some.said == (told if n >= 4 else [])
