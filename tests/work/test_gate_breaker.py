@@ -137,8 +137,8 @@ def test_a_bad_key_closes_its_own_account_and_no_other(play: Callable[..., Stage
 @pytest.mark.parametrize("answer", [says("no", 404), says("nothing"), says("no", 400), says("no", 402)])
 def test_what_is_no_fault_of_the_source_never_moves_a_breaker(play: Callable[..., Stage], answer: object) -> None:
     some = play(*[answer] * 40, windows=(Window(1000, 60.0),))
-    for _ in range(40):
-        some.ask("x")
+    for n in range(40):
+        some.ask(f"x{n}")
     assert len(some.asked) == 40
     assert breakers_of(some.ledger, "parrot") == {}
 

@@ -178,6 +178,7 @@ def test_splits_that_cannot_be_had_are_a_failure_that_says_so_and_the_bars_stay(
     assert desk.closes(ask()) == {}, "nothing is guessed"
     assert len(desk.closes(ask("raw"))) == 8
     desk.stage.answers.clear()
+    desk.stage.ledger.reset_breaker("maker", "")  # it has been paid for
     desk.asked()
     good(desk.fetch(ask()))
     assert desk.asked() == ["splits/AAPL/01-02/01-18"]
