@@ -302,10 +302,9 @@ class Agent:
     def form(self) -> Form:
         """How the sources are doing."""
         if self._form is None:
-            from mdagent.guard.route import Weights
             from mdagent.work.rank import Form
 
-            self._form = Form(self.ledger, self.clock, self.policy, Weights(*self.settings.weights))
+            self._form = Form(self.ledger, self.clock, self.policy, self.settings.weights)
         return self._form
 
     async def _fetch_all(self, requests: Sequence[BarRequest], names: Sequence[str], *, refresh: bool) -> list[Line]:

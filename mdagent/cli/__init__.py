@@ -6,13 +6,13 @@ import gc
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import typer
-from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from mdagent.cli.hoist import hoist
+from mdagent.cli.lazy import Lazy
 from mdagent.cli.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -70,34 +70,10 @@ Exit codes:
 _INTERRUPTED = 130
 
 
-class Lazy(TyperGroup):
-    """The root group: knows its commands by name, and loads the module of the one that is called."""
+class Root(Lazy):
+    """Of all commands."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  typer's context
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002  typer's command
-        if cmd_name not in COMMANDS:
-            return None
-        from importlib import import_module
-
-        module = COMMANDS[cmd_name][0]
-        group = import_module(f"mdagent.cli.{module}").app
-        info = next((c for c in group.registered_commands if c.callback.__name__ == cmd_name), None)  # its neighbours are not built
-        if info is None:
-            return typer.main.get_command(group)
-        return typer.main.get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=None)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  typer's context and command
-        if args and args[0] not in COMMANDS:
-            import difflib
-
-            from mdagent.errors import UsageError
-
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            msg = f"there is no command {args[0][:40]!a}"
-            raise UsageError(msg, f"did you mean {near[0]}?" if near else "mdagent --help lists them")
-        return super().resolve_command(ctx, args)
+    modules: ClassVar = {name: module for name, (module, _) in COMMANDS.items()}
 
     def get_help(self, ctx: Any) -> str:  # noqa: ANN401, ARG002  typer's context
         from mdagent.cli.exits import MEANINGS
@@ -107,7 +83,7 @@ class Lazy(TyperGroup):
 
 
 app = typer.Typer(
-    cls=Lazy,
+    cls=Root,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     no_args_is_help=False,

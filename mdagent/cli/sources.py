@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
+from mdagent.cli.lazy import Lazy
 from mdagent.errors import MdagentError, UsageError
 
 if TYPE_CHECKING:
@@ -39,33 +39,14 @@ AsCsv = Annotated[bool, typer.Option("--csv", help="same as --format csv")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[SOURCE...]", help="all of them, when none is named")]
 
 
-class ByName(TyperGroup):
-    """A group that knows its commands by name, and loads the module of the one that is called."""
+class Sources(Lazy):
+    """Of the commands about providers."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002  typer's context
-        return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002  typer's command
-        if cmd_name not in COMMANDS:
-            return None
-        from importlib import import_module
-
-        held = import_module(f"mdagent.cli.{COMMANDS[cmd_name]}").app.registered_commands
-        info = next(c for c in held if (c.name or c.callback.__name__) == cmd_name)
-        return typer.main.get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode=None)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  typer's context and command
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
-
-            near = difflib.get_close_matches(args[0], COMMANDS, 1)
-            msg = f"there is no command sources {args[0][:40]!a}"
-            raise UsageError(msg, f"did you mean {near[0]}?" if near else "mdagent sources --help lists them")
-        return super().resolve_command(ctx, args)
+    modules, path = COMMANDS, "mdagent sources"
 
 
 app = typer.Typer(
-    cls=ByName,
+    cls=Sources,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mdagent.config.kinds import BASE_URL, DATES, FILE, FLAG, KEY, LIMITS, PROXY, USER_AGENT, Kind, choice, number, text, whole
+from mdagent.guard.weights import Weights
 from mdagent.sources import NAMES
 
 if TYPE_CHECKING:
@@ -88,22 +89,6 @@ class SourceSettings(NamedTuple):
     user_agent: str | None = None
 
 
-class WeightSettings(NamedTuple):
-    """What each fact counts for when sources are ranked, in the order of guard.route.Weights."""
-
-    reliability: float = 30.0
-    quality: float = 30.0
-    key: float = 12.0
-    cost: float = 12.0
-    basis: float = 6.0
-    quota: float = 3.0
-    latency: float = 2.5
-    allowance: float = 2.0
-    breaker: float = 2.0
-    freshness: float = 0.5
-    live: float = 40.0
-
-
 class WireSettings(NamedTuple):
     """The way out to the network. `proxy` may hold a password: it is left out of the repr, and reveal it to no log."""
 
@@ -165,7 +150,7 @@ class Settings(NamedTuple):
     sources: Mapping[str, SourceSettings]
     color: str = "auto"
     budget: BudgetSettings = BudgetSettings()
-    weights: WeightSettings = WeightSettings()
+    weights: Weights = Weights()
     wire: WireSettings = WireSettings()
     lock: LockSettings = LockSettings()
     fetch: FetchSettings = FetchSettings()
@@ -187,7 +172,7 @@ _NODES: dict[type, dict[str, Node]] = {
         "day": Node("USD a day (UTC); a request that would pass it is refused", _USD),
         "month": Node("USD a month (UTC)", _USD),
     },
-    WeightSettings: {
+    Weights: {
         "reliability": Node("how often it answered", _WEIGHT),
         "quality": Node("how its bars were graded", _WEIGHT),
         "key": Node("that it spends no metered key", _WEIGHT),
@@ -244,7 +229,7 @@ _NODES: dict[type, dict[str, Node]] = {
         "color": Node("auto, always or never", choice("auto", "always", "never")),
         "sources": Node("", tree=SourceSettings, table=True),
         "budget": Node("", tree=BudgetSettings),
-        "weights": Node("", tree=WeightSettings),
+        "weights": Node("", tree=Weights),
         "wire": Node("", tree=WireSettings),
         "lock": Node("", tree=LockSettings),
         "fetch": Node("", tree=FetchSettings),

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from mdagent.clock import Clock
     from mdagent.guard.memory import Reputation, Seen
-    from mdagent.guard.route import Ranked, Weights
+    from mdagent.guard.route import Ranked
+    from mdagent.guard.weights import Weights
     from mdagent.market import BarRequest
     from mdagent.sources.base import Source
     from mdagent.store.ledger import Ledger

@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mdagent.guard.limits import Grant, Window
-from mdagent.guard.outcome import Attempt, Failure, FailureKind
-from mdagent.store.quota import Lesson, Reservation, Rules
+from mdagent.guard.outcome import FailureKind
 from tests.cli.shell import JANUARY
-from tests.cli.test_sources_status import ask, ledger_of, yahoo
+from tests.cli.test_sources_status import ask, ledger_of, slowed, yahoo
 
 if TYPE_CHECKING:
     from tests.cli.shell import Shell
@@ -65,13 +63,7 @@ def test_a_reset_lifts_a_block_and_says_so(shell: Shell) -> None:
 
 
 def test_a_reset_gives_the_pace_back_and_says_so(shell: Shell) -> None:
-    rules, minute = Rules("yahoo"), (Window(10, 60.0),)
-    with ledger_of(shell) as ledger:
-        grant = ledger.reserve("yahoo", minute, what=Reservation("bars", "", "run-7", "AAPL"), rules=rules)
-        assert isinstance(grant, Grant)
-        refused = Failure(FailureKind.RATE_LIMITED, "too many requests", 429)
-        attempt = Attempt("yahoo", "bars", "", shell.clock.now(), 9.0, 429, 10, refused)
-        ledger.settle(grant.token, attempt, refund=False, lesson=Lesson("yahoo", minute, rules, grant.generations))
+    slowed(shell)
     assert "yahoo: the pace is 0.5 no more, but that of the plan" in shell.good("sources", "reset", "yahoo").err
     assert shell.good("sources", "limits", "yahoo", "--json").json[0]["factor"] == 1
 

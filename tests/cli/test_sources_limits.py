@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mdagent.guard.limits import Grant, Refusal, Window
-from mdagent.guard.outcome import Attempt, Failure, FailureKind
+from mdagent.guard.limits import Refusal, Window
 from mdagent.market import Priority
 from mdagent.sources import NAMES
-from mdagent.store.quota import Lesson, Reservation, Rules
-from tests.cli.test_sources_status import ask, ledger_of
+from mdagent.store.quota import Reservation, Rules
+from tests.cli.test_sources_status import ask, ledger_of, slowed
 
 if TYPE_CHECKING:
     from tests.cli.shell import Shell
@@ -46,13 +45,7 @@ def test_a_window_that_nobody_used_resets_at_no_time(shell: Shell) -> None:
 
 
 def test_a_refusal_that_was_not_foreseen_lowers_what_the_classes_find_in_rolling_windows(shell: Shell) -> None:
-    rules, minute = Rules("yahoo"), (Window(10, 60.0),)
-    with ledger_of(shell) as ledger:
-        grant = ledger.reserve("yahoo", minute, what=Reservation("bars", "", "run-7", "AAPL"), rules=rules)
-        assert isinstance(grant, Grant)
-        refused = Failure(FailureKind.RATE_LIMITED, "too many requests", 429)
-        attempt = Attempt("yahoo", "bars", "query1.example", shell.clock.now(), 9.0, 429, 10, refused)
-        ledger.settle(grant.token, attempt, refund=False, lesson=Lesson("yahoo", minute, rules, grant.generations))
+    slowed(shell)
     minute_row, day = windows(shell, "yahoo", MDAGENT_SOURCES__YAHOO__LIMITS=TWO)
     assert (minute_row["factor"], minute_row["limit"], minute_row["high"], minute_row["normal"]) == (0.5, 10, 5, 5)
     assert (day["factor"], day["high"]) == (1, 500)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mdagent.clock import VirtualClock
-from mdagent.guard.limits import Grant
+from mdagent.guard.limits import Grant, Window
 from mdagent.guard.outcome import Attempt, Failure, FailureKind
 from mdagent.sources import NAMES
 from mdagent.store.ledger import open_ledger
@@ -42,6 +42,17 @@ def ledger_of(shell: Shell) -> Iterator[Ledger]:
     """The ledger of that prompt, while no command runs."""
     with open_ledger(shell.home / "ledger.db", shell.clock, Steady()) as ledger:
         yield ledger
+
+
+def slowed(shell: Shell) -> None:
+    """Yahoo refuses a request that its quota allowed."""
+    rules, minute = Rules("yahoo"), (Window(10, 60.0),)
+    with ledger_of(shell) as ledger:
+        grant = ledger.reserve("yahoo", minute, what=Reservation("bars", "", "run-7", "AAPL"), rules=rules)
+        assert isinstance(grant, Grant)
+        refused = Failure(FailureKind.RATE_LIMITED, "too many requests", 429)
+        attempt = Attempt("yahoo", "bars", "query1.example", shell.clock.now(), 9.0, 429, 10, refused)
+        ledger.settle(grant.token, attempt, refund=False, lesson=Lesson("yahoo", minute, rules, grant.generations))
 
 
 def ask(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,7 +16,8 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from mdagent.guard.limits import Grant, Refusal, Usage, Window, admit
 from mdagent.guard.memory import PRIOR
-from mdagent.guard.route import WEIGHTS, Candidate, Ranked, Weights, rank
+from mdagent.guard.route import WEIGHTS, Candidate, Ranked, rank
+from mdagent.guard.weights import Weights
 
 NOW = datetime(2024, 1, 17, 12, 0, tzinfo=UTC)
 STATES = ("closed", "degraded", "half-open", "open", "forced open")  # from best to worst
@@ -33,7 +34,7 @@ UNSURE = {"reliability", "quality", "latency", "left", "a_day"}
 known = st.builds(Candidate, st.just("x"), **FACTS)
 unsure = st.builds(Candidate, st.just("x"), **{name: st.none() | fact if name in UNSURE else fact for name, fact in FACTS.items()})
 several = st.lists(unsure, max_size=6).map(lambda found: [replace(c, source=f"s{n}") for n, c in enumerate(found)])
-weighing = st.just(WEIGHTS) | st.builds(Weights, **{f.name: st.floats(0.0, 100.0) for f in fields(Weights)})
+weighing = st.just(WEIGHTS) | st.builds(Weights, **{name: st.floats(0.0, 100.0) for name in Weights._fields})
 asking = st.fixed_dictionaries({"weights": weighing, "live": st.booleans(), "patience": st.sampled_from([0.0, 30.0])})
 
 
@@ -139,7 +140,7 @@ def test_the_default_weights_are_points_of_a_hundred() -> None:
 
 
 def test_without_any_weight_names_decide() -> None:
-    nothing = Weights(**{f.name: 0.0 for f in fields(Weights)})
+    nothing = Weights(**dict.fromkeys(Weights._fields, 0.0))
     assert order(Candidate("b", 1.0), Candidate("a", 0.0), weights=nothing) == ["a", "b"]
 
 

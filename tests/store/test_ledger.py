@@ -20,23 +20,12 @@ from mdagent.store.quota import Reservation
 from mdagent.store.recall import sent_since, speed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
 START = datetime(2024, 1, 17, 12, 0, tzinfo=UTC)
 WHAT = Reservation("bars", "query1.example", "run-1", "AAPL")
 THREE_A_MINUTE = (Window(3, 60.0),)
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(START)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: VirtualClock) -> Iterator[Ledger]:
-    with open_ledger(tmp_path / "ledger.db", clock) as made:
-        yield made
 
 
 def granted(ledger: Ledger, windows: Sequence[Window] = THREE_A_MINUTE, tries: int = 100) -> int:

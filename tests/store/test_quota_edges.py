@@ -8,34 +8,23 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mdagent.clock import VirtualClock
 from mdagent.guard.limits import Grant, Refusal, Window
 from mdagent.guard.outcome import Attempt, Failure, FailureKind
 from mdagent.market import Priority
-from mdagent.store.ledger import Ledger, open_ledger
 from mdagent.store.quota import LOOK, Lesson, Reservation, Rules
 from mdagent.store.recall import factor_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
+
+    from mdagent.clock import VirtualClock
+    from mdagent.store.ledger import Ledger
 
 START = datetime(2024, 1, 17, 12, 0, tzinfo=UTC)
 WHAT = Reservation("bars", "one.example", "run-1", "AAPL", priority=Priority.HIGH)
 RULES = Rules(observe_only=True)
 TEN = (Window(10, 60.0),)
 BUSY = Failure(FailureKind.RATE_LIMITED, "HTTP 429", 429)
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(START)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: VirtualClock) -> Iterator[Ledger]:
-    with open_ledger(tmp_path / "ledger.db", clock) as made:
-        yield made
 
 
 def granted(ledger: Ledger, windows: Sequence[Window] = TEN) -> int:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mdagent.clock import VirtualClock
 from mdagent.guard.cost import Budget
 from mdagent.guard.limits import Denied, Grant, Refusal, Window
 from mdagent.guard.outcome import Attempt, Failure, FailureKind
@@ -18,23 +17,14 @@ from mdagent.store.quota import LOOK, NO_RULES, Lesson, Reservation, Rules
 from mdagent.store.recall import factor_of, quota_left
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from mdagent.clock import VirtualClock
 
 START = datetime(2024, 1, 17, 12, 0, tzinfo=UTC)
 WHAT = Reservation("bars", "one.example", "run-1", "AAPL", priority=Priority.HIGH)
 TEN = (Window(10, 60.0),)
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(START)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path, clock: VirtualClock) -> Iterator[Ledger]:
-    with open_ledger(tmp_path / "ledger.db", clock) as made:
-        yield made
 
 
 def granted(ledger: Ledger, what: Reservation = WHAT, rules: Rules = NO_RULES) -> int:
