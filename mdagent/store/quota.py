@@ -261,7 +261,7 @@ def usage(db: Db, accounts: tuple[str, str], windows: Sequence[Window], now: dat
     spans = [(w, *span(w, now)) for w in windows]
     rolling = us(min((since for w, since, _ in spans if not isinstance(w.per, str)), default=now))
     cuts = {us(at) for w, since, reset in spans if isinstance(w.per, str) for at in (since, span(w, reset)[0])}
-    since, reset = min({rolling} | cuts), us(max((reset for _, _, reset in spans), default=now))
+    since, reset = min({rolling} | cuts), us(max((span(w, reset)[1] for w, _, reset in spans), default=now))
     told = {"one": accounts[0], "two": accounts[1], "ahead": us(now + STEP_BACK), "since": since, "reset": reset, "rolling": rolling}
     rows = db.execute(_counted(len(cuts)), told | {f"cut{n}": cut for n, cut in enumerate(sorted(cuts))})
     return [Usage(when(at), cost, requests, when(dated) if dated is not None else None) for at, cost, requests, dated in rows]

@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mdagent.clock import VirtualClock
@@ -43,6 +43,7 @@ def put(db: Db, at: datetime, cost: int, stamp: datetime | None = None, noticed:
     db.execute(f"INSERT INTO attempts ({columns}) VALUES (?,?,?,'bars','','','',?,'settled',?,?)", (us(at), *reversed(ME), cost, *times))
 
 
+@example([Window(10, "day", "America/New_York")], [(-25261, 1, 61260)], NOW)  # noticed before the day, and dated in the next
 @given(windows, rows, st.sampled_from([NOW, datetime(2024, 3, 10, 0, 0, 30, tzinfo=UTC), datetime(2024, 3, 9, 23, 59, 30, tzinfo=UTC)]))
 def test_each_window_counts_the_rows_that_are_in_it(windows: list[Window], rows: list[tuple[int, int, int | None]], now: datetime) -> None:
     """Now, and when it has begun anew."""
