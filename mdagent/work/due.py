@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.market import Adjustment, Interval
@@ -27,19 +28,38 @@ class Due(NamedTuple):
     parts: list[BarRequest]
 
 
+class Held(NamedTuple):
+    """What the store tells of a window: the window itself, which its bars may make wider, what of it is there, and its sessions in a tuple
+    where these are stored."""
+
+    window: BarRequest
+    spans: Sequence[Span] = ()
+    known: tuple[Sequence[Session] | None] | None = None
+
+
 def due(source: Source, stored: BarRequest, wanted: Adjustment | None, tools: Tools, *, refresh: bool) -> Due:
     """All of the window on a refresh, else what the store lacks; again all of it where the bars are adjusted and nobody would tell that
     they were adjusted anew, since a series may not hold two deliveries then. `wanted`: the basis that the bars are brought to, for which
     the window may be wider; None leaves it as it is. Raises StoreError."""
-    now, spans, known = tools.clock.now(), [], None
-    wide = stored if wanted is None else widened(source, stored, wanted, None, now)
-    if tools.store.exists():
-        with tools.store.reading() as reader:
-            wide = stored if wanted is None else widened(source, stored, wanted, reader, now)
-            spans = [] if refresh else reader.coverage(wide, source.spec.name)
-            known = tools.known(reader, wide)
-    sessions = known[0] if known else tools.sessions(wide)
-    return Due(wide, sessions, parts_of(source, wide, spans, sessions, now))
+    with tools.store.reading() if tools.store.exists() else nullcontext() as reader:
+        found = held(source, stored, wanted, reader, tools, refresh=refresh)
+    return lacking(source, found, tools)
+
+
+def held(  # noqa: PLR0913  what is asked of whom, and where that is looked up
+    source: Source, stored: BarRequest, wanted: Adjustment | None, reader: Reader | None, tools: Tools, *, refresh: bool
+) -> Held:
+    """A look into the store, which is open; without a reader it is empty."""
+    wide = stored if wanted is None else widened(source, stored, wanted, reader, tools.clock.now())
+    if reader is None:
+        return Held(wide)
+    return Held(wide, [] if refresh else reader.coverage(wide, source.spec.name), tools.known(reader, wide))
+
+
+def lacking(source: Source, found: Held, tools: Tools) -> Due:
+    """What is to be asked for, once the store is closed: sessions that it does not know yet are written into it."""
+    sessions = found.known[0] if found.known else tools.sessions(found.window)
+    return Due(found.window, sessions, parts_of(source, found.window, found.spans, sessions, tools.clock.now()))
 
 
 def parts_of(

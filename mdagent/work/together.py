@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +11,7 @@ from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import BarSet
 from mdagent.store.flights import land
 from mdagent.store.write import Kept
-from mdagent.work.due import due
+from mdagent.work.due import held, lacking
 from mdagent.work.fill import Filled, take
 from mdagent.work.flight import series_of, take_off
 from mdagent.work.gate import Call, Result
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 
     from mdagent.market import BarRequest
     from mdagent.sources.base import Source
+    from mdagent.store.read import Reader
+    from mdagent.work.due import Held
     from mdagent.work.fill import Tools
     from mdagent.work.fit import Server, Wish
 
 _FEWEST = 2
+_AT_ONCE = 50  # symbols in one look into the store, which nobody can write meanwhile
 
 
 class Shared(NamedTuple):
@@ -104,10 +108,10 @@ def shares(server: Server) -> bool:
     return "batch" in server.source.spec.offers and "batch" not in server.source.plan.lacks
 
 
-def alike(lacking: Iterable[tuple[Source, BarRequest, Sequence[BarRequest]]]) -> list[Group]:
+def alike(lack: Iterable[tuple[Source, BarRequest, Sequence[BarRequest]]]) -> list[Group]:
     """The requests (source, what was asked, windows that are lacking) that lack one and the same window, where sharing saves requests."""
     groups: dict[tuple[str, str, str, datetime, datetime], list[tuple[Source, BarRequest, BarRequest]]] = {}
-    for source, asked, windows in lacking:
+    for source, asked, windows in lack:
         if len(windows) == 1:
             only = windows[0]
             key = (source.spec.name, only.interval.value, only.adjustment.value, only.start, only.end)
@@ -118,15 +122,26 @@ def alike(lacking: Iterable[tuple[Source, BarRequest, Sequence[BarRequest]]]) ->
 
 def _lacking(wishes: Sequence[Wish], tools: Tools) -> Iterator[tuple[Source, BarRequest, list[BarRequest]]]:
     """What each lacks of its first source, where that can be shared."""
-    for wish in wishes:
-        if not wish.servers or not shares(wish.servers[0]):
-            continue
-        server, asked = wish.servers[0], wish.request
-        source = server.source
-        if tools.ledger.unknown(source.spec.name, asked.symbol.ticker) and not wish.refresh:
-            continue
-        lack = due(source, replace(asked, adjustment=server.basis), asked.adjustment, tools, refresh=wish.refresh)
-        yield source, asked, within_depth(lack.parts, source, tools.clock.now() if tools.bounded_depth else None)[0]
+    able = [wish for wish in wishes if wish.servers and shares(wish.servers[0]) and not _unknown(wish, tools)]
+    for first in range(0, len(able), _AT_ONCE):
+        some = able[first : first + _AT_ONCE]
+        with tools.store.reading() if tools.store.exists() else nullcontext() as reader:
+            found = [_held(wish, reader, tools) for wish in some]
+        for wish, one in zip(some, found, strict=True):
+            source = wish.servers[0].source
+            parts = lacking(source, one, tools).parts
+            yield source, wish.request, within_depth(parts, source, tools.clock.now() if tools.bounded_depth else None)[0]
+
+
+def _unknown(wish: Wish, tools: Tools) -> bool:
+    name = wish.servers[0].source.spec.name
+    return tools.ledger.unknown(name, wish.request.symbol.ticker) is not None and not wish.refresh
+
+
+def _held(wish: Wish, reader: Reader | None, tools: Tools) -> Held:
+    server, asked = wish.servers[0], wish.request
+    stored = replace(asked, adjustment=server.basis)
+    return held(server.source, stored, asked.adjustment, reader, tools, refresh=wish.refresh)
 
 
 async def _ask(group: Group, tools: Tools) -> tuple[int, dict[BarRequest, Filled]]:

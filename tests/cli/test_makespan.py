@@ -120,7 +120,7 @@ def test_the_best_schedule_is_known_where_it_can_be_counted_by_hand(limits: dict
 # 120 leave room in the second minute; 60 are exactly what two minutes hold, so that not one place may stay empty
 @pytest.mark.parametrize(
     ("limits", "count"),
-    [(FOUR, 120), (SMALL, 60)],
+    [pytest.param(FOUR, 120, marks=pytest.mark.drill), (SMALL, 60)],
     ids=["120 over 103 a minute", "60 over 30 a minute"],
 )
 def test_many_symbols_are_done_within_five_percent_of_the_best_schedule(tmp_path: Path, limits: dict[str, int], count: int) -> None:
