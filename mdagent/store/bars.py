@@ -56,6 +56,9 @@ class BarStore(NamedTuple):
                 old = self._check_world(db)
                 if not old:
                     yield Reader(db)
+            except BaseException:
+                db.interrupt()
+                raise
             finally:
                 db.close()
         if old:

@@ -8,16 +8,13 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from mdagent.clock import SystemClock
 from mdagent.store.bars import BarStore
 from tests.processes.program import PATIENCE, Program
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 COUNT = 12
 MANY = ",".join(f"SYM{n:05}" for n in range(1, COUNT + 1))
@@ -68,20 +65,31 @@ def test_sigterm_ends_a_fetch_as_ctrl_c_does(tmp_path: Path) -> None:
     check_stopped(Program(tmp_path), 143, "terminated", signal.SIGTERM)
 
 
+@pytest.mark.parametrize("ticks", [0, 5, 20])
 @pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_long_query_is_stopped_while_the_store_works(tmp_path: Path, sign: signal.Signals, code: int) -> None:
+def test_a_long_query_is_stopped_while_the_store_works(tmp_path: Path, sign: signal.Signals, code: int, ticks: int) -> None:
+    """After so many hundredths of a second of work."""
     program = Program(tmp_path)
     program.store.parent.mkdir()
     with BarStore(program.store, "sandbox", SystemClock()).writing("test"):
         pass
     with program.start("query", "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b") as running:
-        while not is_held(program.store):
+        begun: int | None = None
+        while begun is None or worked(running.pid) < begun + ticks:
             with suppress(subprocess.TimeoutExpired):
                 assert running.wait(0.01) is None
+            if begun is None and is_held(program.store):
+                begun = worked(running.pid)
         running.send_signal(sign)
         out, err = running.communicate(timeout=PATIENCE)
     assert (running.returncode, out) == (code, ""), err
     assert "Traceback" not in err
+
+
+def worked(pid: int) -> int:
+    """Hundredths of a second of processor time."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return int(user) + int(system)
 
 
 def is_held(store: Path) -> bool:
