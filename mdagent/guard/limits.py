@@ -71,12 +71,14 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class Grant:
     """The request may go; `token` names its row in the ledger. `generations` are those of the two breakers it passed, and `probe` says
-    that one of them waits for its outcome; `degraded`: it is not to be tried a second time there."""
+    that one of them waits for its outcome; `degraded`: it is not to be tried a second time there.
+    `plain`: nothing out of the ordinary is noted of the account, no block either."""
 
     token: int
     generations: tuple[int, int] = (0, 0)
     probe: bool = False
     degraded: bool = False
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

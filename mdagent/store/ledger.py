@@ -182,7 +182,7 @@ class Ledger:
         self._write_through(any(isinstance(w.per, str) or w.per >= _LONG for w in windows))
         token = self._at_once(asked)
         if token is not None:
-            return Grant(token)
+            return Grant(token, plain=True)
         with self._deciding() as now:
             turn, noted = Turn(self._db, now, self.dice), self._look(source, account, now)
             passed = breakers.pass_through(turn, asked) if noted.breaker else breakers.NOTHING_NOTED

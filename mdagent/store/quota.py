@@ -172,7 +172,7 @@ def grant_at_once(db: Db, asked: Asked, now: datetime, anchor: Anchor, counts: C
         return None
     told: list[object] = [at, source, account, what.endpoint, what.host, what.run, what.subject, what.cost, what.usd]
     told += [int(what.priority), what.interval, anchor.run, anchor.began, us(now - _MONTH), account, source, us(now + STEP_BACK)]
-    told += [account, account, source, at, account, account, at]
+    told += [account, account, source, account, account, at]
     kinds = []
     for window in asked.windows:
         share = usable(window, what.priority, what.cost)
@@ -205,7 +205,7 @@ def _at_once(kinds: tuple[tuple[bool, str], ...]) -> str:
         f" SELECT ?,?,?,?,?,?,?,?,?,?,?,'sent',id FROM clocks WHERE run = ? AND abs(began - ?) <= {UNSEEN}"
         f" AND NOT EXISTS (SELECT 1 FROM marks WHERE name = '{STEPPED}' AND at > ?) AND ({LATEST}) <= ?"
         " AND NOT EXISTS (SELECT 1 FROM breakers WHERE account = ?)"
-        " AND NOT EXISTS (SELECT 1 FROM blocks WHERE source IN (?, ?) AND until > ?)"
+        " AND NOT EXISTS (SELECT 1 FROM blocks WHERE source IN (?, ?))"
         " AND NOT EXISTS (SELECT 1 FROM paces WHERE account = ?)"
         " AND NOT EXISTS (SELECT 1 FROM waiting WHERE account = ? AND until > ?)"
     ) + "".join(f" AND ({sums[kind]}) <= ?" for kind in kinds)

@@ -21,7 +21,8 @@ from mdagent.sources.base import COST
 from mdagent.store.quota import LOOK, NO_RULES, Lesson, Reservation, Rules
 from mdagent.store.recall import failed_since, sent_since
 from mdagent.wire.bounds import Limits, WireFailed
-from mdagent.work.telling import cleaned, counts_in, memory_of, network_down, paywall_of, rehosted
+from mdagent.work.paywalls import Paywalls
+from mdagent.work.telling import cleaned, counts_in, memory_of, network_down, rehosted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _MEMORY = 600.0  # seconds of requests that the retry budget looks back on
 _HOUR = timedelta(hours=1)
-_SYMBOL_MEMORY = _PLAN_MEMORY = timedelta(hours=24)
+_SYMBOL_MEMORY = timedelta(hours=24)
 _OURS, _LATELY = 5, timedelta(minutes=10)  # so many requests in that time that a source did not understand are held to be our fault
 _SHORTEST_WAIT, _SAME = 0.02, timedelta(seconds=LOOK)
 MISTAKEN = "mistaken: "  # begins the reason why a symbol is not asked for, where the source takes it for another
@@ -134,6 +135,10 @@ class Gate:
     _places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _sent: dict[str, deque[tuple[float, bool]]] = field(default_factory=dict)  # of each source: when, and was it a retry
     _degraded: set[str] = field(default_factory=set)
+    _paywalls: Paywalls = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._paywalls = Paywalls(self.ledger, self.clock)
 
     async def converse(self, source: Source, begin: Callable[[], Conversation[T]], call: Call) -> Result[T]:
         """Drive one conversation to its end. Raises StoreError when the ledger fails; every other failure is in the result."""
@@ -184,14 +189,14 @@ class Gate:
         request = rehosted(request, policy.hosts, telling.tried)
         exchange = await self._guarded(source, request, call, telling)
         if exchange.reply is not None:
-            self._welcome(name, exchange.reply, policy)
+            self._welcome(name, exchange, policy)
         telling.known[memory_of(request)] = exchange
         return exchange
 
-    def _welcome(self, name: str, reply: httpx.Response, policy: Policy) -> None:
+    def _welcome(self, name: str, exchange: Exchange, policy: Policy) -> None:
         """A good answer ends the row of strikes; what it says of the quota is believed where it lowers what we think is left."""
-        now, account = self.clock.now(), policy.rules.account
-        block = self.ledger.blocked(name, account)
+        now, account, grant, reply = self.clock.now(), policy.rules.account, exchange.grant, cast("httpx.Response", exchange.reply)
+        block = None if grant is None or grant.plain else self.ledger.blocked(name, account)
         if block and block.until <= now:
             self.ledger.unblock(name, account)
         headers = {k.lower(): v for k, v in reply.headers.items()}
@@ -207,7 +212,8 @@ class Gate:
         """Reserve and send. A place of the source is held while a request is on its way, not while it waits for quota: whoever waits for
         that stands in the queue of the ledger, where the others see it."""
         name, policy = source.spec.name, self.policy(source.spec.name)
-        got = self._paywalled(name, policy, request, call) or await self._reserve(name, policy, request, call, telling)
+        barred = None if call.anyway else self._paywalls.before(name, policy.rules.account or name, request)
+        got = barred or await self._reserve(name, policy, request, call, telling)
         if isinstance(got, Failure):
             attempt = Attempt(name, call.endpoint, request.url.host, self.clock.now(), 0.0, None, 0, got, sent=False)
             telling.attempts.append(attempt)
@@ -235,17 +241,8 @@ class Gate:
                     exchange = replace(exchange, failure=network_down(exchange.failure))
                 self._consequences(source, policy, exchange, call)
                 if exchange.failure.kind is FailureKind.PLAN_LIMIT:
-                    until = self.clock.now() + _PLAN_MEMORY
-                    self.ledger.remember_unknown(policy.rules.account or name, paywall_of(request), until, exchange.failure.detail)
+                    self._paywalls.remember(policy.rules.account or name, request, exchange.failure)
         return exchange
-
-    def _paywalled(self, name: str, policy: Policy, request: httpx.Request, call: Call) -> Failure | None:
-        """What the plan did not include yesterday it does not include today: the same request is not paid for again within a day."""
-        found = None if call.anyway else self.ledger.unknown(policy.rules.account or name, paywall_of(request))
-        if found is None:
-            return None
-        again = f"asked before; it is asked again from {found[0]:%Y-%m-%d %H:%M}Z, or after `mdagent sources reset {name}`"
-        return Failure(FailureKind.PLAN_LIMIT, f"{name}: {found[1]} ({again})", until=found[0])
 
     def _note_health(self, name: str, grant: Grant, telling: Telling) -> None:
         """A source that is degraded gets half as many requests at once, and none twice."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from mdagent.guard.outcome import Failure, FailureKind
@@ -25,11 +24,6 @@ def network_down(failure: Failure) -> Failure:
 def memory_of(request: httpx.Request) -> str:
     """What makes two requests one, whichever of a provider's hosts they went to."""
     return f"{request.method} {request.url.raw_path.decode()}"
-
-
-def paywall_of(request: httpx.Request) -> str:
-    """The name by which the ledger remembers that a plan does not include this request. A key in it cannot be read out of that."""
-    return f"request {sha256(memory_of(request).encode()).hexdigest()[:32]}"
 
 
 def rehosted(request: httpx.Request, hosts: tuple[str, ...], tried: int) -> httpx.Request:
