@@ -16,8 +16,7 @@ STEPS: tuple[str, ...] = (
         source TEXT NOT NULL, symbol TEXT NOT NULL, until INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (source, symbol));
     CREATE TABLE IF NOT EXISTS epochs (number INTEGER PRIMARY KEY, at INTEGER NOT NULL, fingerprint TEXT NOT NULL, flat TEXT NOT NULL)
     """,
-    # 2: an account is a source under one key; what was sent before keys were told apart counts for all of them. `clock` is the run of the
-    # machine in which a request went, `stamp` what the clock said first, where it was set since; `noticed`: see quota.foresight
+    # 2: an account is a source under one key; what was sent before keys were told apart counts for all of them
     """
     ALTER TABLE attempts ADD COLUMN account TEXT;
     ALTER TABLE attempts ADD COLUMN priority INTEGER NOT NULL DEFAULT 2;
@@ -27,26 +26,35 @@ STEPS: tuple[str, ...] = (
     ALTER TABLE attempts ADD COLUMN rows INTEGER;
     ALTER TABLE attempts ADD COLUMN bad INTEGER;
     ALTER TABLE attempts ADD COLUMN score REAL;
-    ALTER TABLE attempts ADD COLUMN clock INTEGER;
-    ALTER TABLE attempts ADD COLUMN stamp INTEGER;
     UPDATE attempts SET account = source;
     UPDATE attempts SET cost = 0 WHERE state = 'refunded';
     DROP INDEX attempts_by_source;
-    CREATE INDEX attempts_by_account ON attempts (account, at, cost, noticed, stamp);
-    CREATE INDEX attempts_stamped ON attempts (stamp) WHERE stamp IS NOT NULL;
+    CREATE INDEX attempts_by_account ON attempts (account, at, cost);
     CREATE INDEX attempts_paid ON attempts (at, usd, source) WHERE usd > 0;
     CREATE TABLE breakers (
         account TEXT NOT NULL, endpoint TEXT NOT NULL, state TEXT NOT NULL, generation INTEGER NOT NULL, told TEXT NOT NULL,
         PRIMARY KEY (account, endpoint)) WITHOUT ROWID;
-    CREATE TABLE paces (
-        account TEXT PRIMARY KEY, factor REAL NOT NULL, overloads INTEGER NOT NULL, slowed INTEGER, eased INTEGER,
-        refused INTEGER) WITHOUT ROWID;
-    CREATE TABLE clocks (id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, began INTEGER NOT NULL);
+    CREATE TABLE paces (account TEXT PRIMARY KEY, factor REAL NOT NULL, changed INTEGER, overloads INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE waiting (
         id INTEGER PRIMARY KEY, account TEXT NOT NULL, priority INTEGER NOT NULL, cost INTEGER NOT NULL, since INTEGER NOT NULL,
         until INTEGER NOT NULL, run TEXT NOT NULL, what TEXT NOT NULL, why TEXT NOT NULL);
     CREATE TABLE flights (series TEXT PRIMARY KEY, run TEXT NOT NULL, pid INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID
+    """,
+    # 3: `clock` is the run of the machine in which a request went, `stamp` what the clock said first, where it was set since
+    """
+    ALTER TABLE attempts ADD COLUMN clock INTEGER;
+    ALTER TABLE attempts ADD COLUMN stamp INTEGER;
+    DROP INDEX attempts_by_account;
+    CREATE INDEX attempts_by_account ON attempts (account, at, cost, noticed, stamp);
+    CREATE INDEX attempts_stamped ON attempts (stamp) WHERE stamp IS NOT NULL;
+    CREATE TABLE clocks (id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, began INTEGER NOT NULL);
+    ALTER TABLE paces RENAME TO old_paces;
+    CREATE TABLE paces (
+        account TEXT PRIMARY KEY, factor REAL NOT NULL, overloads INTEGER NOT NULL, slowed INTEGER, eased INTEGER,
+        refused INTEGER) WITHOUT ROWID;
+    INSERT INTO paces SELECT account, factor, overloads, changed, NULL, changed FROM old_paces;
+    DROP TABLE old_paces
     """,
 )
 VERSION = len(STEPS)

@@ -52,6 +52,25 @@ def test_an_old_block_still_holds(old: Path) -> None:
         assert isinstance(ledger.reserve("polygon", DAY, what=WHAT, rules=Rules("polygon:1111")), Refusal)
 
 
+def test_a_ledger_of_version_2_keeps_its_pace_its_spend_and_its_queue(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as db:
+        for step in STEPS[:2]:
+            for statement in step.split(";"):
+                db.execute(statement)
+        put = (
+            "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, state) VALUES (?,?,?,'bars','h','r','AAPL',1,?)"
+        )
+        for minutes in range(2):
+            db.execute(put, (us(START - timedelta(minutes=minutes)), "yahoo", "yahoo:1111", "settled"))
+        db.execute("INSERT INTO paces VALUES ('yahoo:1111', 0.5, ?, 1)", (us(START),))
+        db.execute("PRAGMA user_version=2")
+    with open_ledger(path, VirtualClock(START + timedelta(minutes=1))) as ledger:
+        assert ledger.rows("SELECT factor, overloads, slowed, eased, refused FROM paces") == [(0.5, 1, us(START), None, us(START))]
+        granted = [ledger.reserve("yahoo", DAY, what=WHAT, rules=Rules("yahoo:1111")) for _ in range(2)]
+        assert [isinstance(answer, Refusal) for answer in granted] == [False, True]
+
+
 def test_opening_it_twice_changes_nothing_more(old: Path) -> None:
     for _ in range(2):
         with open_ledger(old, VirtualClock(START)) as ledger:
