@@ -39,6 +39,6 @@ class Lazy(TyperGroup):
             from mdagent.errors import UsageError
 
             near = difflib.get_close_matches(args[0], self.modules, 1)
-            msg = f"there is no command {self.path.removeprefix('mdagent').lstrip()} {args[0][:40]!a}".replace("  ", " ")
+            msg = " ".join(("there is no command", *self.path.split()[1:], ascii(args[0][:40])))
             raise UsageError(msg, f"did you mean {near[0]}?" if near else f"{self.path} --help lists them")
         return super().resolve_command(ctx, args)

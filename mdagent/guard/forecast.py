@@ -118,8 +118,9 @@ class Purse:
 
     def pay(self, budgets: Sequence[Budget], usd: float, at: datetime) -> None:
         """Spend it."""
-        for (source, _), when in {(b.source, (when := span(Window(0, b.per), at))[0]): when for b in budgets}.items():
-            self._paid[source, when[0]] = self._of(source, when) + usd
+        spans = [(b.source, span(Window(0, b.per), at)) for b in budgets]
+        for (source, since), when in {(source, when[0]): when for source, when in spans}.items():  # a day and a month may begin as one
+            self._paid[source, since] = self._of(source, when) + usd
 
     def _of(self, source: str, when: tuple[datetime, datetime]) -> float:
         key = (source, when[0])

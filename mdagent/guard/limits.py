@@ -39,6 +39,10 @@ class Window:
         """What these requests take of the window."""
         return sum(u.cost if self.of == "credits" else u.requests for u in usage)
 
+    def counted(self, usage: Iterable[Usage], now: datetime) -> int:
+        """What it has counted of them at that time."""
+        return self.used(self.inside(usage, now))
+
     def inside(self, usage: Iterable[Usage], now: datetime) -> list[Usage]:
         """Those of them that the window counts at that time."""
         since, reset = span(self, now)

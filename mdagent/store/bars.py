@@ -57,7 +57,7 @@ class BarStore(NamedTuple):
                 if not old:
                     yield Reader(db)
             except BaseException:
-                db.interrupt()
+                db.interrupt()  # a statement that a Ctrl-C broke off may run on, and to close would be to wait for its end
                 raise
             finally:
                 db.close()

@@ -287,8 +287,7 @@ def correct(turn: Turn, accounts: tuple[str, str], window: Window, left: int, ru
     """Where less is left of a window than we counted, somebody else uses the key: written down as requests of theirs, in the run of the
     machine of that number."""
     (db, now, _), (account, source) = turn, accounts
-    used = window.used(window.inside(usage(db, accounts, [window], now), now))
-    more = window.limit - left - used
+    more = window.limit - left - window.counted(usage(db, accounts, [window], now), now)
     if more > 0:
         put = (
             "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, state, clock)"
@@ -349,8 +348,7 @@ def adapt(turn: Turn, lesson: Lesson, failure: Failure | None) -> None:
         new = answered(old)
         if new.factor < 1.0 and shortest is not None:
             allowed = usable(shortest, Priority.HIGH, 1, new.factor)
-            used = shortest.used(shortest.inside(usage(db, accounts, [shortest], now), now))
-            new = eased(new, rule, length, used / allowed.limit, now)
+            new = eased(new, rule, length, shortest.counted(usage(db, accounts, [shortest], now), now) / allowed.limit, now)
     if new == old:
         return
     if new.factor >= 1.0 and not new.overloads:

@@ -151,9 +151,9 @@ def test_the_last_minute_of_a_day_counts_for_both_days() -> None:
 def test_what_went_when_the_clock_was_wrong_counts_on_both_days() -> None:
     """A rolling window knows when it went."""
     day, minute = Window(1, "day"), Window(1, 60.0)
-    for dated, seconds in ((NOW, 0.0), (NOW + timedelta(days=1), None), (NOW - timedelta(days=1), None)):
-        usage = [Usage(NOW - timedelta(days=3), 1, dated=dated)]
-        assert day.inside(usage, NOW) == (usage if seconds is not None else [])
+    for days, counts in ((0, 1), (1, 0), (-1, 0)):
+        usage = [Usage(NOW - timedelta(days=3), 1, dated=NOW + timedelta(days=days))]
+        assert day.counted(usage, NOW) == counts
         assert minute.inside(usage, NOW) == []
 
 

@@ -61,7 +61,7 @@ def test_each_window_counts_the_rows_that_are_in_it(windows: list[Window], rows:
     assert [u.at for u in counted] == sorted(u.at for u in counted)
     for window in windows:
         for moment in (now, span(window, now)[1]):
-            assert window.used(window.inside(counted, moment)) == window.used(window.inside(told, moment)), (window, moment)
+            assert window.counted(counted, moment) == window.counted(told, moment), (window, moment)
 
 
 def test_what_only_days_count_is_read_as_one_sum(tmp_path: Path) -> None:
