@@ -228,7 +228,7 @@ class Delivery(NamedTuple):
     rows: int = 0  # rows in the body
     rejected: tuple[RejectedRow, ...] = ()
     conflicts: tuple[RejectedRow, ...] = ()  # a second, different row for a stamp that a bar has already
-    duplicates: int = 0  # identical second rows
+    duplicates: tuple[datetime, ...] = ()  # stamps of identical second rows
     absent: tuple[datetime, ...] = ()  # stamps of rows without any value: the source says "no bar here"
     outside: tuple[datetime, ...] = ()  # stamps of rows beyond the window asked for
     snapshot: bool = False  # a live last row, off the grid, was left out

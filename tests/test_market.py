@@ -267,12 +267,12 @@ def test_joining_adds_up_what_was_told_besides_the_bars() -> None:
         delivery=Delivery(rows=2, rejected=(lost,), snapshot=True, named=True),
     )
     two = bars(
-        DAYS[1:], actions=(split,), complete_until=datetime(2024, 1, 4, tzinfo=UTC), delivery=Delivery(rows=3, duplicates=1, named=False)
+        DAYS[1:], actions=(split,), complete_until=datetime(2024, 1, 4, tzinfo=UTC), delivery=Delivery(rows=3, duplicates=(datetime(2024, 1, 3, tzinfo=UTC),), named=False)
     )
     joined = BarSet.join([one, two])
     assert joined.actions == (split,)
     assert joined.complete_until == datetime(2024, 1, 4, tzinfo=UTC)
-    assert joined.delivery == Delivery(rows=5, rejected=(lost,), duplicates=1, snapshot=True, named=False)
+    assert joined.delivery == Delivery(rows=5, rejected=(lost,), duplicates=(datetime(2024, 1, 3, tzinfo=UTC),), snapshot=True, named=False)
 
 
 def test_one_part_alone_is_itself() -> None:

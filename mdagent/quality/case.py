@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -10,18 +10,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdagent.quality.finding import Absence, Finding, Severity
+from mdagent.quality.modes import BALANCED
+from mdagent.quality.tape import Tape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from mdagent.market import BarRequest, BarSet, RejectedRow
+    from mdagent.quality.modes import Mode
     from mdagent.sessions import Session
 
 
 @dataclass(frozen=True)
 class Case:
-    """One set of bars before the checks. `bad` marks rows that an earlier check has condemned; `lost` are stamps of rows that
-    will not be kept. `delay` is how late the source lets a finished bar change."""
+    """One set of bars before the checks. `bad` marks rows that an earlier check has condemned, `odd` those whose prices one suspects:
+    neither trains a baseline; `lost` are stamps of rows that will not be kept. `delay` is how late the source lets a finished bar
+    change. `as_is`: the rows will be used in the order and number in which they came, as a file's are. `listed`: the set's actions
+    are all that the source lists for its window. `adjusted_close` stands beside the bars where the source tells one."""
 
     bars: BarSet
     request: BarRequest
@@ -31,6 +36,14 @@ class Case:
     bad: np.ndarray
     lost: frozenset[datetime] = frozenset()
     aside: int = 0  # rows outside regular hours, no longer among the bars
+    odd: np.ndarray | None = None
+    as_is: bool = False
+    listed: bool = False
+    adjusted_close: np.ndarray | None = None
+    mode: Mode = BALANCED
+    others: tuple[BarSet, ...] = ()  # what other sources say of the same bars, on the same basis
+    earned: Mapping[str, float] = field(default_factory=dict)  # weights by source, from what each has delivered
+    families: Mapping[str, str] = field(default_factory=dict)  # sources of one feed by its name
 
     @cached_property
     def prices(self) -> np.ndarray:
@@ -42,21 +55,59 @@ class Case:
         """The bars' stamps, aware UTC."""
         return instants(self.bars.ts)
 
-    def tell(self, check: str, severity: Severity, stamps: Sequence[datetime], message: str, **more: float | str | None) -> Finding:
-        """A finding over `stamps` (none: over the whole window); `more` may give `count`, `value`, `expected`."""
-        count = more.get("count", len(stamps))
-        start, end = (min(stamps), max(stamps)) if stamps else (self.request.start, self.request.end)
-        return Finding(check, severity, start, end, int(count or 0), more.get("value"), more.get("expected"), message)
+    @cached_property
+    def tape(self) -> Tape:
+        """The rows that may train a baseline."""
+        return Tape.of(self.bars, self.bad if self.odd is None else self.bad | self.odd)
+
+    @property
+    def signed(self) -> bool:
+        """May prices be zero or below? Oil fell below zero in April 2020, yields have been negative for years."""
+        return self.bars.symbol.kind in ("future", "index")
+
+    def without(self, odd: np.ndarray) -> Case:
+        """The case whose baselines know nothing of these rows."""
+        return self if not odd.any() else replace(self, odd=odd if self.odd is None else self.odd | odd)
+
+    def tell(  # noqa: PLR0913  what a finding is made of
+        self,
+        check: str,
+        kind: str,
+        severity: Severity,
+        where: np.ndarray | Sequence[datetime],
+        message: str,
+        *,
+        count: int | None = None,
+        value: float | str | None = None,
+        expected: float | str | None = None,
+    ) -> Finding:
+        """A finding over the bars of a mask, over stamps, or, where there are none, over the set as a whole."""
+        if isinstance(where, np.ndarray):
+            spans, number = self._runs(where), int(where.sum())
+        else:
+            spans, number = tuple((ts, ts) for ts in sorted(where)), len(where)
+        start, end = (spans[0][0], spans[-1][1]) if spans else (None, None)
+        number = number if count is None else count
+        return Finding(check, kind, severity, start, end, number, value, expected, message, spans if len(spans) > 1 else ())
 
     def at(self, mask: np.ndarray) -> list[datetime]:
         """Stamps of the bars in the mask."""
         return instants(self.bars.ts[mask])
 
+    def _runs(self, mask: np.ndarray) -> tuple[tuple[datetime, datetime], ...]:
+        places = np.flatnonzero(mask)
+        if not len(places):
+            return ()
+        cut = np.flatnonzero(np.diff(places) > 1)
+        first, last = places[np.r_[0, cut + 1]], places[np.r_[cut, len(places) - 1]]
+        return tuple(zip(instants(self.bars.ts[first]), instants(self.bars.ts[last]), strict=True))
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What one check gives back: findings; `condemned`, a mask over the bars, with the reason for all of them; `rows` to
-    quarantine that are no bars; absences; score caps; or why the check could not run."""
+    quarantine that are no bars; absences; score caps; `odd`, a mask of suspects that train no baseline; or why the check could not
+    run."""
 
     findings: tuple[Finding, ...] = ()
     condemned: np.ndarray | None = None
@@ -65,6 +116,7 @@ class Outcome:
     absences: tuple[Absence, ...] = ()
     expected: int | None = None
     caps: np.ndarray | None = None
+    odd: np.ndarray | None = None
     skipped: str = ""
 
 
@@ -76,3 +128,11 @@ def instants(ts: np.ndarray) -> list[datetime]:
 def as_stamps(moments: Iterable[datetime]) -> np.ndarray:
     """Aware UTC datetimes -> datetime64[us]."""
     return np.array([m.replace(tzinfo=None) for m in moments], dtype="datetime64[us]")
+
+
+def suspects(case: Case, mask: np.ndarray, findings: tuple[Finding, ...]) -> Outcome:
+    """Bars that are kept, marked, and trusted no more than their worst finding lets them."""
+    from mdagent.quality.rubric import CEILINGS
+
+    cap = min((CEILINGS[f.severity] for f in findings), default=100.0)
+    return Outcome(findings, caps=np.where(mask, cap, 100.0), odd=mask)

@@ -42,14 +42,14 @@ def hours(case: Case) -> Outcome:
     if not case.aside:
         return Outcome()
     message = f"{case.aside} rows before or after regular hours were left aside"
-    return Outcome((case.tell("hours", Severity.INFO, (), message, count=case.aside),))
+    return Outcome((case.tell("hours", "extended_hours", Severity.INFO, (), message, count=case.aside),))
 
 
 def delayed(case: Case) -> Outcome:
     """Does the provider say that these prices come late?"""
     if not case.bars.delivery.late:
         return Outcome()
-    return Outcome((case.tell("delayed", Severity.LOW, (), "the provider says that these prices are delayed"),))
+    return Outcome((case.tell("delayed", "delayed_feed", Severity.LOW, (), "the provider says that these prices are delayed"),))
 
 
 def venue(case: Case) -> Outcome:
@@ -57,7 +57,7 @@ def venue(case: Case) -> Outcome:
     if not case.bars.venue:
         return Outcome()
     message = f"the volume is that of {case.bars.venue} alone, a part of the market's"
-    return Outcome((case.tell("venue", Severity.INFO, (), message),))
+    return Outcome((case.tell("venue", "partial_volume", Severity.INFO, (), message),))
 
 
 def set_aside(case: Case) -> Case:

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.quality.finding import Severity
 from mdagent.quality.letters import letter
+from mdagent.quality.remedies import PRICES_ONLY, VOLUME_ONLY, Remedy, dimension_of, remedies
+from mdagent.quality.rubric import FLOOR, FURTHER_KIND, escalated, left_by, worst
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
     from mdagent.market import BarSet
@@ -25,45 +29,28 @@ WEIGHTS = (
 )
 PROVISIONAL_CAP = 89.0
 SINGLE_SOURCE_CAP = 96.0  # nothing has been compared with another source
-FURTHER_KIND = 3.0  # off the ceiling for each further check that found something
-SHARE_TOP, SHARE_FULL = 4.0, 0.20  # off the ceiling at most, reached when this share of the bars is concerned
 
-
-class _Rule(NamedTuple):
-    """What a check bears upon, the highest score that its finding leaves, and what the user can do."""
-
-    dimension: str
-    ceiling: float
-    action: str
-
-
-_RULES = {
-    "schema": _Rule("validity", 100.0, "look at the quarantined rows, and fetch the window from another source"),
-    "positivity": _Rule("validity", 100.0, "look at the quarantined rows, and fetch the window from another source"),
-    "rejected": _Rule("validity", 100.0, "look at the quarantined rows, and fetch the window from another source"),
-    "non_session": _Rule("validity", 100.0, "check the symbol's exchange, or add the day to the calendar in the settings"),
-    "future": _Rule("validity", 100.0, "check this machine's clock and the source's stamps"),
-    "ohlc": _Rule("consistency", 100.0, "compare the flagged bars with another source"),
-    "order": _Rule("consistency", 100.0, "fetch the window again"),
-    "window": _Rule("consistency", 100.0, "narrow the window"),
-    "duplicates": _Rule("uniqueness", 100.0, "fetch the disputed bars from another source"),
-    "gaps": _Rule("completeness", 100.0, "fetch the missing bars from another source, or run it again later"),
-    "staleness": _Rule("timeliness", 100.0, "run it again later, or use another source"),
-    "identity": _Rule("accuracy", 88.0, "compare with a source that names the symbol"),
-    "delayed": _Rule("timeliness", 88.0, "use a plan or a source that tells prices in time"),
-    "scale": _Rule("accuracy", 76.0, "compare the suspect bars with another source"),
-}
-_OTHER = _Rule("validity", 100.0, "look at the finding")
-
-_CEILINGS = {Severity.CRITICAL: 45.0, Severity.HIGH: 66.0, Severity.MEDIUM: 86.0, Severity.LOW: 88.0, Severity.INFO: 100.0}
-_POINTS = {Severity.CRITICAL: 80.0, Severity.HIGH: 45.0, Severity.MEDIUM: 15.0, Severity.LOW: 5.0, Severity.INFO: 0.0}
+_POINTS = {Severity.CRITICAL: 80.0, Severity.HIGH: 40.0, Severity.MEDIUM: 15.0, Severity.LOW: 5.0, Severity.INFO: 0.0}
 _UNPROVED = {"gaps": 88.0, "staleness": 88.0, "non_session": 88.0}  # a ceiling where the check could not run
+_BY_NATURE = "a file is as old as it is"
 _REFUSED_CEILING = 30.0
+_TOO_FEW_TO_RAISE = {"missing_rows": 2, "stale_feed": 10**9}  # so many bars say nothing by their share, however short the window
+_ALONE = 0.9  # confidence in what nobody else has confirmed
+
+
+class Defect(NamedTuple):
+    """All findings of one type: their share of the bars, and the severity that it raises them to."""
+
+    type: str
+    check: str
+    severity: Severity
+    share: float
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Penalty:
-    """Points off one dimension (of 100), for one finding."""
+    """Points off one dimension (of 100), for one type of defect."""
 
     check: str
     dimension: str
@@ -85,63 +72,101 @@ class Grade:
     """How good a series is, 0 to 100, with all that led there.
 
     `parts` are (dimension, weight, score 0 to 100); `score` is their weighted sum, or the lowest of `bounds` if that is less.
+    `confidence`, 0 to 1, is how much of what could be checked was, on how many bars, and whether another source confirmed it. `of_prices` and `of_volume` are the
+    scores that either field would have alone.
     """
 
     score: float
     letter: str
     parts: tuple[tuple[str, float, float], ...]
     penalties: tuple[Penalty, ...]
-    actions: tuple[str, ...]
+    actions: tuple[Remedy, ...]
     bounds: tuple[Bound, ...] = ()
+    confidence: float = 0.0
+    of_prices: float = 0.0
+    of_volume: float = 0.0
 
 
 def grade(verdict: Verdict) -> Grade:
     """The grade of a series. One more finding never raises it; the order of findings never matters."""
     rows = max(verdict.bars, verdict.expected or 0, 1)
-    costly = sorted((f for f in verdict.findings if f.severity is not Severity.INFO), key=_sort_key)
-    penalties = tuple(_penalty(f, rows) for f in costly)
+    found = defects(verdict.findings, rows)
+    penalties = tuple(_penalty(d) for d in found)
     parts = tuple((name, weight, max(0.0, 100.0 - sum(p.points for p in penalties if p.dimension == name))) for name, weight in WEIGHTS)
-    bounds = (Bound(SINGLE_SOURCE_CAP, "one source, compared with no other"), *_unproved(verdict), *_worst(costly, rows))
-    score = round(max(0.0, min(sum(w * s for _, w, s in parts), *(b.ceiling for b in bounds))), 4)
-    checks = dict.fromkeys(f.check for f in costly)
-    actions = dict.fromkeys(_RULES.get(c, _OTHER).action for c in checks)
-    return Grade(score, letter(score), parts, penalties, tuple(actions), bounds)
+    bounds = (*_confirmed(verdict), *_unproved(verdict), *_rubric(found))
+    score = round(max(0.0, min([sum(w * s for _, w, s in parts), *(b.ceiling for b in bounds)])), 4)
+    gains = {d.type: _without(d, found, score) for d in found}
+    fields = (_of_field(found, score, VOLUME_ONLY), _of_field(found, score, PRICES_ONLY))
+    return Grade(score, letter(score), parts, penalties, remedies(verdict, gains), bounds, _confidence(verdict), *fields)
 
 
-def _sort_key(finding: Finding) -> tuple[object, ...]:
-    return (finding.severity.rank, finding.check, finding.start, finding.end, finding.count, finding.message)
+def _of_field(found: Sequence[Defect], score: float, others: frozenset[str]) -> float:
+    """The score without the defects of other fields: no less than that of all."""
+    return max(score, round(min(SINGLE_SOURCE_CAP, rubric_score([d for d in found if d.type not in others])), 4))
 
 
-def _share(finding: Finding, rows: int) -> float:
-    return min(1.0, finding.count / rows)
+def defects(findings: Sequence[Finding], rows: int) -> list[Defect]:
+    """The findings that cost something by type, the worst first. Of one type the shares add up and the worst severity counts."""
+    made = []
+    for kind in sorted({f.type for f in findings if f.severity is not Severity.INFO}):
+        mine = sorted((f for f in findings if f.type == kind and f.severity is not Severity.INFO), key=lambda f: f.order)
+        count = sum(f.count for f in mine)
+        share = min(1.0, count / rows)
+        severity = worst(f.severity for f in mine)
+        if count > _TOO_FEW_TO_RAISE.get(kind, 0):
+            severity = escalated(severity, share)
+        made.append(Defect(kind, mine[0].check, severity, share, mine[0].message))
+    return sorted(made, key=lambda d: (d.severity.rank, -d.share, d.type))
 
 
-def _penalty(finding: Finding, rows: int) -> Penalty:
+def rubric_score(found: Sequence[Defect]) -> float:
+    """What the rubric leaves: the worst defect's ceiling, less for its share of the bars and for every further kind of defect."""
+    if not found:
+        return 100.0
+    least = min(left_by(d.severity, d.share) for d in found)
+    return max(FLOOR, least - FURTHER_KIND * (len(found) - 1))
+
+
+def _penalty(defect: Defect) -> Penalty:
     """A severity's price, and up to twice that by the share of bars concerned."""
-    points = min(100.0, _POINTS[finding.severity] * (1.0 + 2.0 * _share(finding, rows)))
-    return Penalty(finding.check, _RULES.get(finding.check, _OTHER).dimension, finding.severity, round(points, 4), finding.message)
+    points = min(100.0, _POINTS[defect.severity] * (1.0 + defect.share))
+    return Penalty(defect.check, dimension_of(defect.type), defect.severity, round(points, 4), defect.message)
+
+
+def _confirmed(verdict: Verdict) -> list[Bound]:
+    if verdict.confirmed_by:
+        return []
+    return [Bound(SINGLE_SOURCE_CAP, "one source, compared with no other")]
 
 
 def _unproved(verdict: Verdict) -> list[Bound]:
-    skipped = [(s, _UNPROVED[s.check]) for s in verdict.skipped if s.check in _UNPROVED]
+    skipped = [(s, _UNPROVED[s.check]) for s in verdict.skipped if s.check in _UNPROVED and s.reason != _BY_NATURE]
     bounds = [Bound(ceiling, f"{s.check} not checked: {s.reason}") for s, ceiling in skipped]
     if verdict.refused:
         bounds.append(Bound(_REFUSED_CEILING, f"{len(verdict.quarantine)} of {verdict.bars} rows are bad: the whole answer is refused"))
     return bounds
 
 
-def _worst(costly: list[Finding], rows: int) -> list[Bound]:
-    """The worst finding's ceiling, lowered by every further kind of finding and by the largest share of bars concerned."""
-    if not costly:
+def _rubric(found: Sequence[Defect]) -> list[Bound]:
+    if not found:
         return []
-    ceilings = [(min(_CEILINGS[f.severity], _RULES.get(f.check, _OTHER).ceiling), f) for f in costly]
-    ceiling, worst = min(ceilings, key=lambda pair: (pair[0], _sort_key(pair[1])))
-    further = FURTHER_KIND * (len({f.check for f in costly}) - 1)
-    share = max(_share(f, rows) for f in costly)
-    by_share = SHARE_TOP * min(1.0, share / SHARE_FULL)
-    spent = f"further kinds of finding -{further:g}, share of bars {share:.1%} -{by_share:.2f}"
-    reason = f"{worst.check} ({worst.severity}) leaves {ceiling:g}; {spent}"
-    return [Bound(round(max(0.0, ceiling - further - by_share), 4), reason)]
+    lowest = min(found, key=lambda d: (left_by(d.severity, d.share), d.type))
+    reason = f"{lowest.type} ({lowest.severity}, {lowest.share:.1%} of the bars) leaves {left_by(lowest.severity, lowest.share):.2f}"
+    if len(found) > 1:
+        reason += f", {len(found) - 1} further kinds of defect take {FURTHER_KIND:g} each"
+    return [Bound(round(rubric_score(found), 4), reason)]
+
+
+def _without(defect: Defect, found: Sequence[Defect], score: float) -> float:
+    """What the score would gain if this defect were gone and all else as it is."""
+    rest = [d for d in found if d is not defect]
+    return round(max(0.0, min(rubric_score(rest), SINGLE_SOURCE_CAP) - score), 1)
+
+
+def _confidence(verdict: Verdict) -> float:
+    checked = len(verdict.ran) / max(1, len(verdict.ran) + len([s for s in verdict.skipped if s.reason != _BY_NATURE]))
+    many = 1.0 - 1.0 / (1.0 + verdict.bars) ** 0.5
+    return round(checked * many * (1.0 if verdict.confirmed_by else _ALONE), 3)
 
 
 def arithmetic(graded: Grade) -> list[str]:

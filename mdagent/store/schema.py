@@ -93,5 +93,38 @@ CREATE VIEW consolidated AS
     QUALIFY row_number() OVER (PARTITION BY symbol, interval, adjustment, ts ORDER BY provisional, score DESC, source) = 1;
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2)
+# Kinds of defects, the confidence of a grade, what several sources agree upon, and what people decide and mend.
+_V3 = """
+ALTER TABLE findings RENAME TO findings_2;
+CREATE TABLE findings (
+    batch BIGINT NOT NULL, symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, source VARCHAR NOT NULL, check_name VARCHAR NOT NULL,
+    severity VARCHAR NOT NULL, start_ts TIMESTAMP, end_ts TIMESTAMP, count BIGINT NOT NULL, value VARCHAR, expected VARCHAR,
+    message VARCHAR NOT NULL, type VARCHAR NOT NULL, spans TIMESTAMP[]);
+INSERT INTO findings SELECT *, check_name, NULL FROM findings_2;
+DROP TABLE findings_2;
+ALTER TABLE grades RENAME TO grades_2;
+CREATE TABLE grades (
+    batch BIGINT NOT NULL, symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, source VARCHAR NOT NULL,
+    adjustment VARCHAR NOT NULL, start_ts TIMESTAMP NOT NULL, end_ts TIMESTAMP NOT NULL, letter VARCHAR NOT NULL,
+    score DOUBLE NOT NULL, arithmetic VARCHAR NOT NULL, ran VARCHAR NOT NULL, skipped VARCHAR NOT NULL, kept_at TIMESTAMP NOT NULL,
+    mode VARCHAR NOT NULL, confidence DOUBLE, price_score DOUBLE, volume_score DOUBLE);
+INSERT INTO grades SELECT *, 'balanced', NULL, NULL, NULL FROM grades_2;
+DROP TABLE grades_2;
+CREATE TABLE agreements (
+    symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, ts TIMESTAMP NOT NULL, adjustment VARCHAR NOT NULL, source VARCHAR NOT NULL,
+    voices BIGINT NOT NULL, agreement DOUBLE NOT NULL, middle DOUBLE NOT NULL, spread DOUBLE, outvoted BOOLEAN NOT NULL,
+    checked_at TIMESTAMP NOT NULL);
+CREATE TABLE overrides (
+    number BIGINT NOT NULL, symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, ts TIMESTAMP NOT NULL, source VARCHAR NOT NULL,
+    adjustment VARCHAR NOT NULL, decision VARCHAR NOT NULL, reason VARCHAR NOT NULL, who VARCHAR NOT NULL, decided_at TIMESTAMP NOT NULL,
+    undone_at TIMESTAMP);
+CREATE TABLE repairs (
+    number BIGINT NOT NULL, symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, ts TIMESTAMP NOT NULL, source VARCHAR NOT NULL,
+    adjustment VARCHAR NOT NULL, type VARCHAR NOT NULL, evidence VARCHAR NOT NULL, open DOUBLE, high DOUBLE, low DOUBLE, close DOUBLE,
+    volume DOUBLE, was_open DOUBLE, was_high DOUBLE, was_low DOUBLE, was_close DOUBLE, was_volume DOUBLE, applied_at TIMESTAMP NOT NULL,
+    undone_at TIMESTAMP);
+CREATE SEQUENCE decisions;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3)
 VERSION = len(MIGRATIONS)

@@ -214,11 +214,12 @@ class Writer(Reader):
 
     def _keep_opinion(self, number: int, key: list[str], batch: Batch) -> None:
         for finding in batch.verdict.findings:
-            self._db.execute(f"INSERT INTO findings VALUES ({', '.join('?' * 12)})", _finding(number, key, finding))
+            self._db.execute(f"INSERT INTO findings VALUES ({', '.join('?' * 14)})", _finding(number, key, finding))
         skipped = "; ".join(f"{s.check}: {s.reason}" for s in batch.verdict.skipped)
         words = [naive(batch.request.start), naive(batch.request.end), batch.grade.letter, batch.grade.score, batch.arithmetic]
-        row = [number, *key, *words, ", ".join(batch.verdict.ran), skipped, naive(batch.at)]
-        self._db.execute(f"INSERT INTO grades VALUES ({', '.join('?' * 13)})", row)
+        fields = [batch.verdict.mode, batch.grade.confidence, batch.grade.of_prices, batch.grade.of_volume]
+        row = [number, *key, *words, ", ".join(batch.verdict.ran), skipped, naive(batch.at), *fields]
+        self._db.execute(f"INSERT INTO grades VALUES ({', '.join('?' * 17)})", row)
 
     def _keep_facts(self, number: int, batch: Batch) -> bool:
         """Corporate actions and facts about the instrument. True where a new action makes older bars due again."""
@@ -360,7 +361,9 @@ def _columns(batch: Batch) -> dict[str, np.ndarray]:
 def _finding(number: int, key: list[str], finding: Finding) -> list[object]:
     told = [None if v is None else str(v) for v in (finding.value, finding.expected)]
     span = [naive(finding.start) if finding.start else None, naive(finding.end) if finding.end else None]
-    return [number, key[0], key[1], key[2], finding.check, finding.severity.value, *span, finding.count, *told, finding.message]
+    spans = [naive(t) for run in finding.spans for t in run] or None
+    row = [number, key[0], key[1], key[2], finding.check, finding.severity.value, *span, finding.count, *told, finding.message]
+    return [*row, finding.type, spans]
 
 
 def _digest(bars: BarSet) -> str:

@@ -88,7 +88,7 @@ def test_futures_and_indices_may_fall_below_zero_and_stocks_may_not() -> None:
 
 
 def test_disorder_and_equal_duplicates_are_only_told() -> None:
-    verdict = judged(bars(unsorted=True, duplicates=1, rows=11))
+    verdict = judged(bars(unsorted=True, duplicates=(datetime(2024, 1, 3, tzinfo=UTC),), rows=11))
     assert {(f.check, f.severity, f.count) for f in verdict.findings} == {("order", Severity.INFO, 0), ("duplicates", Severity.INFO, 1)}
     assert len(verdict.keep) == 10
 

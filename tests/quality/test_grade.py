@@ -43,7 +43,7 @@ def test_clean_bars_of_one_source_are_an_a() -> None:
 
 
 def test_what_is_only_told_costs_nothing() -> None:
-    told = judged(bars(unsorted=True, duplicates=1, rows=12, outside=(datetime(2023, 12, 29, tzinfo=UTC),)))
+    told = judged(bars(unsorted=True, duplicates=(datetime(2024, 1, 3, tzinfo=UTC),), rows=12, outside=(datetime(2023, 12, 29, tzinfo=UTC),)))
     assert len(told.findings) == 3
     assert grade(told).letter == "A"
 

@@ -46,7 +46,9 @@ def batch(closes: Mapping[str, float], **more: Any) -> Batch:
         request.symbol, request.interval, more.pop("source", "yahoo"), request.adjustment, "USD", np.array(days, dtype="datetime64[us]"),
         prices, prices, prices, prices, np.full(len(days), more.pop("volume", 100.0)), actions=actions,
     )  # fmt: skip
-    verdict = Verdict(more.pop("findings", ()), ("schema",), (), len(days), len(days), quarantine, bars)
+    verdict = Verdict(
+        more.pop("findings", ()), ("schema",), (), request.start, request.end, len(days), len(days), quarantine, bars
+    )
     given = grade(verdict)
     made = Batch(
         run="test",
@@ -64,7 +66,7 @@ def batch(closes: Mapping[str, float], **more: Any) -> Batch:
 
 
 def finding(message: str) -> Finding:
-    return Finding("gaps", Severity.LOW, utc("2024-01-02"), utc("2024-01-03"), 2, 1.0, "none", message)
+    return Finding("gaps", "missing_rows", Severity.LOW, utc("2024-01-02"), utc("2024-01-03"), 2, 1.0, "none", message)
 
 
 def keep(store: BarStore, *batches: Batch) -> list[Kept]:

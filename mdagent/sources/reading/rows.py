@@ -71,7 +71,7 @@ def assemble(answer: Answer, request: BarRequest) -> Rows:
         rows=len(stamps) + len(beyond),
         rejected=tuple(rejects),
         conflicts=tuple(_rejects(answer, order[again][~same], "duplicates")),
-        duplicates=int(same.sum()),
+        duplicates=_instants(stamps[order[again][same]]),
         absent=_instants(stamps[inside & empty]),
         outside=_instants(np.concatenate([stamps[answer.real & ~inside], beyond])),
         snapshot=answer.snapshot,

@@ -1,0 +1,168 @@
+"""Jumps of the whole price level: a split not adjusted for, another unit, another instrument.
+
+News moves a price overnight as a mistake does. But after news the day is wild and its volume high; after a mistake the day is like any
+other of the new level. That is how a real crash is told from an unadjusted split.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from mdagent.market import Adjustment
+from mdagent.quality.case import Outcome, suspects
+from mdagent.quality.finding import Severity
+
+if TYPE_CHECKING:
+    from mdagent.quality.case import Case
+    from mdagent.quality.finding import Finding
+    from mdagent.quality.tape import Tape
+
+SMALLEST = np.log(1.12)  # a smaller jump is any stock's
+SUDDEN = 12.0  # standard deviations of a move that is looked at
+_OVERNIGHT = (0.85, 1.15)  # part of the jump between close and open
+_WILD_RANGE, _WILD_VOLUME = 2.6, 2.0  # times what follows, on the day of news
+_ABSURD = np.log(3.5)  # up or down: news alone does not do this to what keeps trading as calmly as before
+_SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 1.5, 4 / 3, 1.25, 2.5)
+_NEAR_SPLIT = 0.02
+_NEAR_LISTED = 0.12
+_AFTER = 10
+_CLEARLY_FEW = 0.25
+_FEWEST = 8
+_HOLE = np.timedelta64(300, "D")
+
+
+class Jump(NamedTuple):
+    """At row `at` of the tape the level became exp(`size`) times what it was."""
+
+    at: int
+    size: float
+
+
+def levels(case: Case) -> Outcome:
+    """Jumps that a split, a unit or a mistaken identity makes, and no market."""
+    tape = case.tape
+    if len(tape) < _FEWEST:
+        return Outcome(skipped=f"fewer than {_FEWEST} bars")
+    n, odd, found = len(case.bars), np.zeros(len(case.bars), dtype=bool), []
+    jumps = jumps_of(tape, 1.0 / case.mode.strictness)
+    explained = set()
+    for one, other in zip(jumps, jumps[1:], strict=False):
+        if abs(one.size + other.size) < 0.1 * abs(one.size) and one.at not in explained:  # there and back: a block
+            mask = np.zeros(len(tape), dtype=bool)
+            mask[one.at : other.at] = True
+            explained |= {one.at, other.at}
+            if mask.sum() > _CLEARLY_FEW * len(tape):  # nobody can say which side is wrong: mark where they meet
+                mask[one.at + 1 : other.at] = False
+                mask[other.at] = True
+            found.append(_told(case, one, tape.places(mask, n)))
+            odd |= tape.places(mask, n)
+    for jump in jumps:
+        if jump.at in explained or _right(case, jump):
+            continue
+        mask = np.zeros(len(tape), dtype=bool)
+        mask[jump.at] = True
+        found.append(_told(case, jump, tape.places(mask, n), side=min(jump.at, len(tape) - jump.at)))
+    found += _reused(case)
+    return suspects(case, odd, tuple(_merged(found))) if found else Outcome()
+
+
+def jumps_of(tape: Tape, threshold: float = 1.0) -> list[Jump]:
+    """Sudden overnight changes of level that last, and that the day itself does not account for."""
+    moves = np.abs(tape.moves)
+    some = np.flatnonzero((moves > SMALLEST) & (moves > SUDDEN * threshold * np.minimum(tape.move_scale, _calm(tape)))) + 1
+    return [jump for t in some.tolist() if (jump := _jump(tape, t)) is not None]
+
+
+def _calm(tape: Tape) -> float:
+    """The scale of the whole: a block in which the level jumps to and fro is no measure of itself."""
+    whole = tape.move_scale
+    return float(np.partition(whole, len(whole) // 2)[len(whole) // 2]) * 2.0 if len(whole) else 0.0
+
+
+def _jump(tape: Tape, t: int) -> Jump | None:
+    size, gap = float(tape.moves[t - 1]), float(tape.gaps[t - 1])
+    level = float(np.median(tape.close[t : t + 6]) - np.median(tape.close[max(0, t - 6) : t]))
+    if not _OVERNIGHT[0] <= gap / size <= _OVERNIGHT[1] or level / size < 0.7:
+        return None
+    after = slice(t + 1, t + 1 + _AFTER)
+    if abs(size) > _ABSURD or not len(tape.close[after]):
+        return Jump(t, size)
+    ranges = tape.ranges[after]
+    wild = tape.ranges[t] > _WILD_RANGE * max(float(np.median(ranges)), 1e-12)
+    volume = tape.volume[after]
+    busy = tape.trades and tape.volume[t] > _WILD_VOLUME * float(np.median(volume[volume > 0])) if (volume > 0).any() else False
+    return None if wild or busy else Jump(t, size)
+
+
+def _right(case: Case, jump: Jump) -> bool:
+    """Is it a split in prices that are declared not to be adjusted for it?"""
+    if case.bars.adjustment is not Adjustment.RAW:
+        return False
+    return split_at(case, jump) is not None or _like_a_split(jump.size)
+
+
+def split_at(case: Case, jump: Jump) -> float | None:
+    """The listed split that makes this jump in raw prices, new shares for an old one."""
+    day = case.tape.ts[jump.at].astype("datetime64[D]")
+    for action in case.bars.actions:
+        near = abs((np.datetime64(action.date, "D") - day).astype(int)) <= 4
+        if action.kind == "split" and near and abs(abs(jump.size) - abs(np.log(action.value))) < _NEAR_LISTED:
+            return action.value
+    return None
+
+
+def _like_a_split(size: float) -> bool:
+    return any(abs(abs(size) - np.log(ratio)) < _NEAR_SPLIT + 0.02 for ratio in _SPLITS)
+
+
+def _told(case: Case, jump: Jump, mask: np.ndarray, side: int | None = None) -> Finding:
+    times = float(np.exp(abs(jump.size)))
+    way = "up" if jump.size > 0 else "down"
+    listed = split_at(case, jump)
+    if listed is not None:
+        kind, words = "unadjusted_split", f"the listed split of {listed:g} for 1 is not in prices declared as adjusted"
+    elif abs(abs(jump.size) - np.log(100.0)) < 0.1:
+        kind, words = "currency_mixup", "as between a currency and its hundredth"
+    elif side is not None and times < 60 and any(abs(abs(jump.size) - np.log(ratio)) < _NEAR_SPLIT + 0.02 for ratio in _SPLITS):
+        kind, words = "unadjusted_split", "as by a split that is not adjusted for"
+    else:
+        kind, words = "wrong_symbol", "as if from there on it were another instrument"
+    day = case.tape.ts[jump.at].astype("datetime64[D]")
+    message = f"on {day} all prices went {way} {times:.3g} times with no sign of news: {words}"
+    count = side if side is not None else int(mask.sum())
+    return case.tell("levels", kind, Severity.CRITICAL, mask, message, count=count, value=times, expected=1.0)
+
+
+def _reused(case: Case) -> list[Finding]:
+    """A hole of the better part of a year in daily prices, with another level on its far side: a ticker given to somebody else."""
+    tape = case.tape
+    if case.request.interval.intraday:
+        return []
+    holes = np.flatnonzero(np.diff(tape.ts) > _HOLE) + 1
+    found = []
+    for t in holes.tolist():
+        mask = np.zeros(len(tape), dtype=bool)
+        mask[t] = True
+        message = f"nothing was traded from {tape.ts[t - 1].astype('datetime64[D]')} to {tape.ts[t].astype('datetime64[D]')}: another company's?"
+        told = case.tell("levels", "wrong_symbol", Severity.CRITICAL, tape.places(mask, len(case.bars)), message, count=min(t, len(tape) - t))
+        found.append(told)
+    return found
+
+
+def _merged(found: list[Finding]) -> list[Finding]:
+    """One finding for each kind of defect."""
+    from dataclasses import replace
+
+    made: dict[str, Finding] = {}
+    for one in found:
+        held = made.get(one.type)
+        if held is None:
+            made[one.type] = one
+            continue
+        spans = tuple(sorted((*held.runs, *one.runs), key=lambda s: (str(s[0]), str(s[1]))))
+        stamps = [t for span in spans for t in span if t is not None]
+        told = tuple((a, b) for a, b in spans if a is not None and b is not None)
+        made[one.type] = replace(held, spans=told, start=min(stamps), end=max(stamps), count=held.count + one.count)
+    return list(made.values())

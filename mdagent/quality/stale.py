@@ -1,0 +1,72 @@
+"""Stale runs: a source that repeats itself while the market goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mdagent.quality.case import Outcome, suspects
+from mdagent.quality.finding import Severity
+
+if TYPE_CHECKING:
+    from mdagent.quality.case import Case
+    from mdagent.quality.tape import Tape
+
+FEWEST = 3  # repeats in a row
+_LONG, _ENDLESS = 6, 21
+_LIVELY = 0.02  # share of rows without a trade up to which a series is one that always trades
+
+
+def stale(case: Case) -> Outcome:
+    """Rows that repeat the row before them to the digit, volume included; or, where there is always trade, rows without any."""
+    tape = case.tape
+    if len(tape) <= FEWEST:
+        return Outcome(skipped=f"no more than {FEWEST} bars")
+    same = tape.moves == 0
+    if not (same[2:] & same[1:-1] & same[:-2]).any():
+        return Outcome()
+    again = np.zeros(len(tape), dtype=bool)
+    again[1:] = same & _repeats(tape)
+    mask = _runs_of(again, FEWEST)
+    if not mask.any():
+        return Outcome()
+    longest = int(_lengths(mask).max())
+    severity = Severity.CRITICAL if longest >= _ENDLESS else Severity.HIGH if longest >= _LONG else Severity.MEDIUM
+    marked = tape.places(mask, len(case.bars))
+    told = case.tell("stale", "stale_run", severity, marked, f"{mask.sum()} bars repeat the one before them, {longest} in a row")
+    return suspects(case, marked, (told,))
+
+
+def _repeats(tape: Tape) -> np.ndarray:
+    """Which rows, but the first, say nothing new although something was to be said."""
+    flat = tape.ranges[1:] == 0
+    exact = (np.diff(tape.open) == 0) & (np.diff(tape.high) == 0) & (np.diff(tape.low) == 0)
+    told = tape.volume > 0
+    if not tape.trades:
+        return exact & ~flat
+    with_volume = exact & (np.diff(tape.volume) == 0) & told[1:]
+    silent = flat & ~told[1:]
+    lively = float(np.count_nonzero(_short(silent))) <= _LIVELY * len(tape)
+    repeats: np.ndarray = with_volume | (silent if lively else np.zeros(len(silent), dtype=bool))
+    return repeats
+
+
+def _short(silent: np.ndarray) -> np.ndarray:
+    """Silent rows in runs too short to be stale: they are how a thin market looks."""
+    return silent & ~_runs_of(silent, FEWEST)
+
+
+def _runs_of(mask: np.ndarray, fewest: int) -> np.ndarray:
+    """The mask without runs shorter than `fewest`."""
+    return mask & (_lengths(mask) >= fewest)
+
+
+def _lengths(mask: np.ndarray) -> np.ndarray:
+    """For each true row the length of its run, else 0."""
+    edges = np.diff(np.r_[0, mask.astype(np.int8), 0])
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    made = np.zeros(len(mask), dtype=np.int64)
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        made[start:end] = end - start
+    return made

@@ -1,0 +1,125 @@
+"""Bad ticks: a close, a whole bar, or a wick that the market never made.
+
+A market that has moved goes on from there: its next open is near its last close. A bad close is followed by an open at the old
+price, a bad bar by a jump in and the same jump out. A wick can only be measured against the ranges about it; days of news, which are
+days of volume and of long bodies, have long wicks by right.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mdagent.quality.case import Outcome, suspects
+from mdagent.quality.finding import Severity
+
+if TYPE_CHECKING:
+    from mdagent.quality.case import Case
+    from mdagent.quality.tape import Tape
+
+_MOVE = 2.6  # standard deviations there and back that make a close worth looking at
+_ROW_MOVE = 5.0  # and a whole bar
+_BACK = (0.6, 1.4)  # the part of a deviation that the next open takes back
+_GAP = 4.0  # standard deviations of a gap that no night brings
+_STRETCHED = 2.3  # times the usual range, of a bar that a bad close has stretched
+_EXTREME = 0.06  # of the range: how near its end a bad close stands
+_BODY, _NIGHT, _UNDONE = 2.0, 6.0, 1.6
+_WICK = 4.3  # times the usual range
+_BAD_MOVE, _BAD_WICK = 0.10, 0.20  # from these on a bad tick misleads whoever trades on it
+_FEWEST = 8
+
+
+def ticks(case: Case) -> Outcome:
+    """Closes and bars that the next bar takes back, and wicks out of proportion."""
+    tape = case.tape
+    if len(tape) < _FEWEST:
+        return Outcome(skipped=f"fewer than {_FEWEST} bars")
+    threshold = 1.0 / case.mode.strictness
+    closes, moves = reversals(tape, threshold)
+    wicks, reach = long_wicks(tape, threshold)
+    wicks &= ~closes
+    if not closes.any() and not wicks.any():
+        return Outcome()
+    size, length = np.where(closes, np.abs(np.expm1(moves)), 0.0), np.where(wicks, np.expm1(reach), 0.0)
+    grave = (size >= _BAD_MOVE) | (length >= _BAD_WICK)
+    mask = tape.places(closes | wicks, len(case.bars))
+    severity = Severity.HIGH if grave.any() else Severity.MEDIUM
+    worst = float(np.maximum(size, length).max())
+    message = f"{mask.sum()} bars with a price that the bars beside them take back, by up to {worst:.1%}"
+    told = case.tell("ticks", "bad_tick", severity, mask, message, value=worst, expected=0.0)
+    return suspects(case, mask, (told,))
+
+
+def reversals(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows' closes are taken back by the next open; and by how much each row's close stands off its neighbours'."""
+    n = len(tape)
+    found, off = np.zeros(n, dtype=bool), np.zeros(n)
+    there, back = tape.moves[:-1], tape.moves[1:]
+    scale = np.maximum(tape.move_scale[:-1], tape.move_scale[1:])
+    off[1:-1] = (there - back) / 2
+    off[1:-1] = np.where(np.abs(off[1:-1]) < np.abs(tape.gaps[1:]), -tape.gaps[1:], off[1:-1])
+    least = np.minimum(np.abs(there), np.abs(back))
+    some = np.flatnonzero((there * back < 0) & (least > _MOVE * threshold * scale)) + 1
+    found[1:-1] = _undone(tape, threshold)
+    for t in some.tolist():
+        found[t] |= _taken_back(tape, t, float((there[t - 1] - back[t - 1]) / 2), float(least[t - 1] / max(scale[t - 1], 1e-12)) / threshold)
+    return found, off
+
+
+def _undone(tape: Tape, threshold: float) -> np.ndarray:
+    """Which inner rows ran to one end of a stretched range and opened the next day where they had opened, on no more volume than usual."""
+    body, gap = (tape.close - tape.open)[1:-1], tape.gaps[1:]
+    scale = tape.move_scale[1:]
+    with np.errstate(all="ignore"):
+        undone = -gap / body
+    screen = (np.abs(body) > _BODY * threshold * scale) & (np.abs(gap) > _NIGHT * threshold * tape.gap_scale[1:])
+    screen &= (undone >= _BACK[0]) & (undone <= _UNDONE)
+    for i in np.flatnonzero(screen).tolist():
+        t = i + 1
+        end = (tape.high[t] - tape.close[t]) if body[i] > 0 else (tape.close[t] - tape.low[t])
+        span, usual = float(tape.ranges[t]), float(tape.range_scale[t])
+        screen[i] = end <= _EXTREME * span and span > _STRETCHED * usual * _busy(tape, t) ** 2
+    return screen
+
+
+def _taken_back(tape: Tape, t: int, off: float, times: float) -> bool:
+    gap_out, gap_in = float(tape.gaps[t]), float(tape.gaps[t - 1])
+    returned = -gap_out / off
+    if not _BACK[0] <= returned <= _BACK[1] or abs(gap_out) < _GAP * float(tape.gap_scale[t]):
+        return False
+    span, usual = float(tape.ranges[t]), float(tape.range_scale[t])
+    end = (tape.high[t] - tape.close[t]) if off > 0 else (tape.close[t] - tape.low[t])
+    busy = _busy(tape, t)
+    if end <= _EXTREME * span and span > _STRETCHED * usual * busy and times > _MOVE * busy:
+        return True
+    jumped_in = _BACK[0] <= gap_in / off <= _BACK[1]
+    return jumped_in and times > _ROW_MOVE * busy and span < _STRETCHED * usual
+
+
+def long_wicks(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Which rows have a wick out of proportion, and the longer wick of each row. A series whose wicks are habitually long says little
+    by one more."""
+    top, bottom = np.maximum(tape.open, tape.close), np.minimum(tape.open, tape.close)
+    reach = np.maximum(tape.high - top, bottom - tape.low)
+    usual = np.maximum(tape.range_scale, 1e-12)
+    times = reach / usual
+    found = np.zeros(len(tape), dtype=bool)
+    some = np.flatnonzero(times > _WICK * threshold)
+    if not len(some):
+        return found, reach
+    habit = float(np.quantile(times, 0.99)) if len(times) >= 100 else 1.0
+    least = (_WICK + 8.0 * max(0.0, habit - 2.0)) * threshold
+    for t in some.tolist():
+        body = float(top[t] - bottom[t]) / float(usual[t])
+        found[t] = times[t] > least * (1.0 + 0.5 * max(0.0, body - 1.0)) * _busy(tape, t)
+    return found, reach
+
+
+def _busy(tape: Tape, t: int) -> float:
+    """How much more there may happen on this day, for the volume it had: 1 on an ordinary one."""
+    about = tape.volume[max(0, t - 10) : t + 11]
+    told = about[about > 0]
+    if not tape.trades or not len(told) or not tape.volume[t] > 0:
+        return 1.0
+    return float(np.sqrt(max(1.0, tape.volume[t] / np.median(told) / 1.5)))
