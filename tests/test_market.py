@@ -267,7 +267,10 @@ def test_joining_adds_up_what_was_told_besides_the_bars() -> None:
         delivery=Delivery(rows=2, rejected=(lost,), snapshot=True, named=True),
     )
     two = bars(
-        DAYS[1:], actions=(split,), complete_until=datetime(2024, 1, 4, tzinfo=UTC), delivery=Delivery(rows=3, duplicates=(datetime(2024, 1, 3, tzinfo=UTC),), named=False)
+        DAYS[1:],
+        actions=(split,),
+        complete_until=datetime(2024, 1, 4, tzinfo=UTC),
+        delivery=Delivery(rows=3, duplicates=(datetime(2024, 1, 3, tzinfo=UTC),), named=False),
     )
     joined = BarSet.join([one, two])
     assert joined.actions == (split,)

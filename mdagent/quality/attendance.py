@@ -198,7 +198,7 @@ def _beside(case: Case, missing: list[datetime], due: list[datetime]) -> list[tu
     return spans
 
 
-def _spanned(  # noqa: PLR0913  what a finding is made of
+def _spanned(  # noqa: PLR0913, PLR0917  what a finding is made of
     case: Case, kind: str, severity: Severity, spans: list[tuple[datetime, datetime]], count: int, words: str, owed: int
 ) -> Finding:
     told = case.tell("gaps", kind, severity, (), words, count=count, value=owed - count, expected=owed)
@@ -311,7 +311,9 @@ def staleness(case: Case) -> Outcome:
     message = f"the last {len(late)} bars that should be complete are missing, from {late[0]:%Y-%m-%d %H:%M} UTC on"
     newest = max(case.at(~case.bad), default=None)
     told = newest.isoformat() if newest else None
-    return Outcome((case.tell("staleness", "stale_feed", _late_severity(case, len(late)), late, message, value=told, expected=late[-1].isoformat()),))
+    return Outcome(
+        (case.tell("staleness", "stale_feed", _late_severity(case, len(late)), late, message, value=told, expected=late[-1].isoformat()),)
+    )
 
 
 def _late_severity(case: Case, late: int) -> Severity:

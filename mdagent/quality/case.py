@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mdagent.quality.finding import Absence, Finding, Severity
+from mdagent.quality.finding import Finding
 from mdagent.quality.modes import BALANCED
+from mdagent.quality.rubric import CEILINGS
 from mdagent.quality.tape import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from mdagent.market import BarRequest, BarSet, RejectedRow
+    from mdagent.quality.finding import Absence, Severity
     from mdagent.quality.modes import Mode
     from mdagent.sessions import Session
 
@@ -130,9 +132,7 @@ def as_stamps(moments: Iterable[datetime]) -> np.ndarray:
     return np.array([m.replace(tzinfo=None) for m in moments], dtype="datetime64[us]")
 
 
-def suspects(case: Case, mask: np.ndarray, findings: tuple[Finding, ...]) -> Outcome:
+def suspects(mask: np.ndarray, findings: tuple[Finding, ...]) -> Outcome:
     """Bars that are kept, marked, and trusted no more than their worst finding lets them."""
-    from mdagent.quality.rubric import CEILINGS
-
     cap = min((CEILINGS[f.severity] for f in findings), default=100.0)
     return Outcome(findings, caps=np.where(mask, cap, 100.0), odd=mask)

@@ -74,7 +74,9 @@ def window(case: Case) -> Outcome:
     dropped = len(outside) - len(_strangers_ahead(case))
     if not dropped:
         return Outcome()
-    told = case.tell("window", "outside_window", Severity.INFO, (), f"{dropped} rows outside the window asked for were dropped", count=dropped)
+    told = case.tell(
+        "window", "outside_window", Severity.INFO, (), f"{dropped} rows outside the window asked for were dropped", count=dropped
+    )
     return Outcome((told,))
 
 
@@ -141,7 +143,7 @@ class Circumstances(NamedTuple):
 _USUAL = Circumstances()
 
 
-def judge(  # noqa: PLR0913  an answer, its request, and all that is known about both
+def judge(  # noqa: PLR0913, PLR0917  an answer, its request, and all that is known about both
     bars: BarSet,
     request: BarRequest,
     sessions: Sequence[Session] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from mdagent.quality.finding import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import date
 
     from mdagent.market import CorporateAction
     from mdagent.quality.case import Case
@@ -65,12 +67,12 @@ def payments(case: Case) -> list[Payment]:
     return made
 
 
-def _by_day(actions: Sequence[CorporateAction], currency: str | None) -> list[tuple[object, float]]:
-    totals: dict[object, float] = {}
+def _by_day(actions: Sequence[CorporateAction], currency: str | None) -> list[tuple[date, float]]:
+    totals: dict[date, float] = {}
     for action in actions:
         if action.kind != "split" and (action.currency is None or action.currency == currency):
             totals[action.date] = totals.get(action.date, 0.0) + action.value
-    return sorted(totals.items(), key=lambda item: str(item[0]))
+    return sorted(totals.items())
 
 
 def _against_adjusted(case: Case, paid: list[Payment]) -> list[Finding]:
@@ -139,7 +141,7 @@ def _told_twice(tape: Tape, paid: list[Payment]) -> list[Payment]:
     """Of two equal payments within days the first: nobody pays twice in a week."""
     return [
         one
-        for one, other in zip(paid, paid[1:], strict=False)
+        for one, other in pairwise(paid)
         if one.amount == other.amount and tape.ts[other.at] - tape.ts[one.at] < _TWICE and one.share > _SMALLEST
     ]
 

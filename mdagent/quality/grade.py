@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.quality.finding import Severity
 from mdagent.quality.letters import letter
-from mdagent.quality.remedies import PRICES_ONLY, VOLUME_ONLY, Remedy, dimension_of, remedies
+from mdagent.quality.remedies import OF_SINGLE_BARS, PRICES_ONLY, VOLUME_ONLY, Remedy, dimension_of, remedies
 from mdagent.quality.rubric import FLOOR, FURTHER_KIND, escalated, left_by, worst
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ class Grade:
     """How good a series is, 0 to 100, with all that led there.
 
     `parts` are (dimension, weight, score 0 to 100); `score` is their weighted sum, or the lowest of `bounds` if that is less.
-    `confidence`, 0 to 1, is how much of what could be checked was, on how many bars, and whether another source confirmed it. `of_prices` and `of_volume` are the
-    scores that either field would have alone.
+    `confidence`, 0 to 1, is how much of what could be checked was, on how many bars, and whether another source confirmed it.
+    `of_prices` and `of_volume` are the scores that either field would have alone.
     """
 
     score: float
@@ -166,7 +166,7 @@ def _without(defect: Defect, found: Sequence[Defect], score: float) -> float:
 def _confidence(verdict: Verdict) -> float:
     checked = len(verdict.ran) / max(1, len(verdict.ran) + len([s for s in verdict.skipped if s.reason != _BY_NATURE]))
     many = 1.0 - 1.0 / (1.0 + verdict.bars) ** 0.5
-    return round(checked * many * (1.0 if verdict.confirmed_by else _ALONE), 3)
+    return float(round(checked * many * (1.0 if verdict.confirmed_by else _ALONE), 3))
 
 
 def arithmetic(graded: Grade) -> list[str]:
@@ -179,13 +179,17 @@ def arithmetic(graded: Grade) -> list[str]:
 
 
 def bar_scores(graded: Grade, verdict: Verdict, bars: BarSet) -> np.ndarray:
-    """A score for each bar, float64: the series' own, less for a suspect bar, and never an A for a provisional one.
+    """A score for each bar, float64: what is wrong with the series as a whole lowers all of them, what is wrong with some bars those
+    alone, and a provisional one is never an A. No bar of a series that passed scores less than the series for other bars' faults.
 
     `bars` are `verdict.keep`, or bars with the same rows.
     """
     import numpy as np
 
-    scores = np.full(len(bars), graded.score)
+    rows = max(verdict.bars, verdict.expected or 0, 1)
+    whole = rubric_score([d for d in defects(verdict.findings, rows) if d.type not in OF_SINGLE_BARS])
+    bounds = [b.ceiling for b in (*_confirmed(verdict), *_unproved(verdict))]
+    scores = np.full(len(bars), max(graded.score, min([whole, *bounds])))
     if verdict.caps is not None:
         scores = np.minimum(scores, np.array(verdict.caps))
     if bars.complete_until is not None:

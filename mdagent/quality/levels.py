@@ -6,6 +6,7 @@ other of the new level. That is how a real crash is told from an unadjusted spli
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ SMALLEST = np.log(1.12)  # a smaller jump is any stock's
 SUDDEN = 12.0  # standard deviations of a move that is looked at
 _OVERNIGHT = (0.85, 1.15)  # part of the jump between close and open
 _WILD_RANGE, _WILD_VOLUME = 2.6, 2.0  # times what follows, on the day of news
+_LARGE, _MORE = 0.35, 3.0
 _ABSURD = np.log(3.5)  # up or down: news alone does not do this to what keeps trading as calmly as before
 _SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 1.5, 4 / 3, 1.25, 2.5)
 _NEAR_SPLIT = 0.02
@@ -48,7 +50,7 @@ def levels(case: Case) -> Outcome:
     n, odd, found = len(case.bars), np.zeros(len(case.bars), dtype=bool), []
     jumps = jumps_of(tape, 1.0 / case.mode.strictness)
     explained = set()
-    for one, other in zip(jumps, jumps[1:], strict=False):
+    for one, other in pairwise(jumps):
         if abs(one.size + other.size) < 0.1 * abs(one.size) and one.at not in explained:  # there and back: a block
             mask = np.zeros(len(tape), dtype=bool)
             mask[one.at : other.at] = True
@@ -65,7 +67,7 @@ def levels(case: Case) -> Outcome:
         mask[jump.at] = True
         found.append(_told(case, jump, tape.places(mask, n), side=min(jump.at, len(tape) - jump.at)))
     found += _reused(case)
-    return suspects(case, odd, tuple(_merged(found))) if found else Outcome()
+    return suspects(odd, tuple(_merged(found))) if found else Outcome()
 
 
 def jumps_of(tape: Tape, threshold: float = 1.0) -> list[Jump]:
@@ -90,9 +92,10 @@ def _jump(tape: Tape, t: int) -> Jump | None:
     if abs(size) > _ABSURD or not len(tape.close[after]):
         return Jump(t, size)
     ranges = tape.ranges[after]
-    wild = tape.ranges[t] > _WILD_RANGE * max(float(np.median(ranges)), 1e-12)
-    volume = tape.volume[after]
-    busy = tape.trades and tape.volume[t] > _WILD_VOLUME * float(np.median(volume[volume > 0])) if (volume > 0).any() else False
+    more = _MORE * max(0.0, abs(size) - _LARGE)  # the larger the jump, the wilder the day that made it
+    wild = tape.ranges[t] > (_WILD_RANGE + more) * max(float(np.median(ranges)), 1e-12)
+    told = tape.volume[after][tape.volume[after] > 0]
+    busy = tape.trades and len(told) > 0 and tape.volume[t] > (_WILD_VOLUME + more) * float(np.median(told))
     return None if wild or busy else Jump(t, size)
 
 
@@ -145,8 +148,12 @@ def _reused(case: Case) -> list[Finding]:
     for t in holes.tolist():
         mask = np.zeros(len(tape), dtype=bool)
         mask[t] = True
-        message = f"nothing was traded from {tape.ts[t - 1].astype('datetime64[D]')} to {tape.ts[t].astype('datetime64[D]')}: another company's?"
-        told = case.tell("levels", "wrong_symbol", Severity.CRITICAL, tape.places(mask, len(case.bars)), message, count=min(t, len(tape) - t))
+        message = (
+            f"nothing was traded from {tape.ts[t - 1].astype('datetime64[D]')} to {tape.ts[t].astype('datetime64[D]')}: another company's?"
+        )
+        told = case.tell(
+            "levels", "wrong_symbol", Severity.CRITICAL, tape.places(mask, len(case.bars)), message, count=min(t, len(tape) - t)
+        )
         found.append(told)
     return found
 

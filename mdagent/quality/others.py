@@ -69,7 +69,7 @@ def against_others(case: Case) -> Outcome:
         points = _points(case, panel, middle, off, sure & ~odd[case.tape.at[panel.at]])
         found += points.findings
         odd |= points.mask
-    return suspects(case, odd, tuple(found))
+    return suspects(odd, tuple(found))
 
 
 def _panel(case: Case) -> Panel:
@@ -108,15 +108,14 @@ def _on(ts: np.ndarray, other: BarSet) -> np.ndarray:
 def _middle(panel: Panel, case: Case) -> np.ndarray:
     names = [other.source for other in case.others]
     weights = weights_of(names, case.earned, case.families)
-    return np.log(np.array([consensus(np.exp(panel.others[:, f]), weights, 0.01).middle for f in range(4)]))
+    middle: np.ndarray = np.log(np.array([consensus(np.exp(panel.others[:, f]), weights, 0.01).middle for f in range(4)]))
+    return middle
 
 
 def _of_one_mind(panel: Panel) -> bool:
     """Do most of the others agree with each other, in level and in moves?"""
     close = panel.others[:, 3]
-    alike = [
-        sum(_kin(one, other) for m, other in enumerate(close) if m != n) + 1 for n, one in enumerate(close)
-    ]
+    alike = [sum(_kin(one, other) for m, other in enumerate(close) if m != n) + 1 for n, one in enumerate(close)]
     return max(alike) >= 2 and max(alike) * 2 > len(close)
 
 
@@ -243,11 +242,13 @@ def _points(case: Case, panel: Panel, middle: np.ndarray, off: np.ndarray, sure:
 def _local(off: np.ndarray) -> np.ndarray:
     """What a difference is beyond that of the bars about it."""
     filled = np.where(np.isfinite(off), off, 0.0)
-    return filled - about(filled)
+    beyond: np.ndarray = filled - about(filled)
+    return beyond
 
 
 def _less_plausible(panel: Panel) -> np.ndarray:
     """Whose close stands further from its own neighbours and from its own next open than the other's does: it is the odd one of two."""
+
     def jolt(close: np.ndarray, opened: np.ndarray) -> np.ndarray:
         made = np.zeros(len(close))
         made[1:-1] = np.abs(close[1:-1] - (close[:-2] + close[2:]) / 2) + np.abs(opened[2:] - close[1:-1])

@@ -71,6 +71,13 @@ PRICES_ONLY = frozenset(_RULES) - VOLUME_ONLY - {
     "nan_field", "column_swap", "missing_rows", "truncated_history", "stale_run", "stale_feed", "date_shifted", "wrong_symbol",
     "duplicate_timestamp", "non_trading_day_bar", "future_timestamp", "unsorted_rows",
 }  # fmt: skip
+OF_SINGLE_BARS = frozenset(
+    (
+        "nan_field", "nonpositive_price", "negative_volume", "column_swap", "future_timestamp", "non_trading_day_bar", "high_low_swapped",
+        "ohlc_violation", "close_outside_range", "duplicate_timestamp", "missing_rows", "truncated_history", "stale_feed", "stale_run",
+        "bad_tick", "decimal_shift", "zero_volume", "volume_scale", "bad_dividend_amount", "phantom_dividend",
+    )
+)  # fmt: skip
 _OTHER = _Rule("validity", "look at the findings", _EXPLAIN)
 
 

@@ -24,7 +24,7 @@ _FOREIGN = 20.0  # a price this many times the others of its row is no price
 _AKIN = 1.5  # a volume within this factor of the row's prices is one of them
 
 
-def condemn(  # noqa: PLR0913  what a finding is made of
+def condemn(  # noqa: PLR0913, PLR0917  what a finding is made of
     case: Case, check: str, kind: str, bad: np.ndarray, reason: str, severity: Severity = Severity.MEDIUM
 ) -> Outcome:
     """Quarantine these bars; a row counts under the first check that it fails."""
@@ -105,9 +105,9 @@ def ohlc(case: Case) -> Outcome:
         upside_down = h < low - ROUNDING * scale
         close_out = np.maximum(np.maximum(c - h, low - c), 0.0) / scale
         open_out = np.maximum(np.maximum(o - h, low - o), 0.0) / scale
-    excess = np.maximum(close_out, open_out)
+        excess = np.maximum(close_out, open_out)
+        turned = upside_down & (np.minimum(o, c) >= h - ROUNDING * scale) & (np.maximum(o, c) <= low + ROUNDING * scale)
     straight = ~upside_down
-    turned = upside_down & (np.minimum(o, c) >= h - ROUNDING * scale) & (np.maximum(o, c) <= low + ROUNDING * scale)
     found = condemn(case, "ohlc", "high_low_swapped", turned, "high and low stand in each other's place")
     found = both(found, condemn(case, "ohlc", "ohlc_violation", upside_down & ~turned, "a high below the low"))
     outside = "a close outside high and low"

@@ -35,7 +35,7 @@ def stale(case: Case) -> Outcome:
     severity = Severity.CRITICAL if longest >= _ENDLESS else Severity.HIGH if longest >= _LONG else Severity.MEDIUM
     marked = tape.places(mask, len(case.bars))
     told = case.tell("stale", "stale_run", severity, marked, f"{mask.sum()} bars repeat the one before them, {longest} in a row")
-    return suspects(case, marked, (told,))
+    return suspects(marked, (told,))
 
 
 def _repeats(tape: Tape) -> np.ndarray:
@@ -44,7 +44,8 @@ def _repeats(tape: Tape) -> np.ndarray:
     exact = (np.diff(tape.open) == 0) & (np.diff(tape.high) == 0) & (np.diff(tape.low) == 0)
     told = tape.volume > 0
     if not tape.trades:
-        return exact & ~flat
+        moving: np.ndarray = exact & ~flat
+        return moving
     with_volume = exact & (np.diff(tape.volume) == 0) & told[1:]
     silent = flat & ~told[1:]
     lively = float(np.count_nonzero(_short(silent))) <= _LIVELY * len(tape)
@@ -54,12 +55,14 @@ def _repeats(tape: Tape) -> np.ndarray:
 
 def _short(silent: np.ndarray) -> np.ndarray:
     """Silent rows in runs too short to be stale: they are how a thin market looks."""
-    return silent & ~_runs_of(silent, FEWEST)
+    short: np.ndarray = silent & ~_runs_of(silent, FEWEST)
+    return short
 
 
 def _runs_of(mask: np.ndarray, fewest: int) -> np.ndarray:
     """The mask without runs shorter than `fewest`."""
-    return mask & (_lengths(mask) >= fewest)
+    long: np.ndarray = mask & (_lengths(mask) >= fewest)
+    return long
 
 
 def _lengths(mask: np.ndarray) -> np.ndarray:

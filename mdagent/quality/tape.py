@@ -38,11 +38,11 @@ class Tape:
         with np.errstate(all="ignore"):
             good = ~bad & (np.minimum(np.minimum(bars.open, bars.close), np.minimum(bars.low, bars.high)) > 0)
         if good.all():
-            at, columns = np.arange(len(good)), (bars.open, bars.high, bars.low, bars.close, bars.volume)
-            return cls(at, bars.ts, *(np.log(c) for c in columns[:4]), volume=columns[4])
+            o, h, low, c = np.log(bars.open), np.log(bars.high), np.log(bars.low), np.log(bars.close)
+            return cls(np.arange(len(good)), bars.ts, o, h, low, c, bars.volume)
         at = np.flatnonzero(good)
-        prices = (np.log(c[at]) for c in (bars.open, bars.high, bars.low, bars.close))
-        return cls(at, bars.ts[at], *prices, volume=bars.volume[at])
+        o, h, low, c = (np.log(column[at]) for column in (bars.open, bars.high, bars.low, bars.close))
+        return cls(at, bars.ts[at], o, h, low, c, bars.volume[at])
 
     def __len__(self) -> int:
         return len(self.at)

@@ -26,6 +26,8 @@ _STRETCHED = 2.3  # times the usual range, of a bar that a bad close has stretch
 _EXTREME = 0.06  # of the range: how near its end a bad close stands
 _BODY, _NIGHT, _UNDONE = 2.0, 6.0, 1.6
 _WICK = 4.3  # times the usual range
+_BESIDE = 0.6  # of the range of the wilder day beside it
+_HABIT_ROWS = 6  # so many long wicks are a habit, or one row in a hundred
 _BAD_MOVE, _BAD_WICK = 0.10, 0.20  # from these on a bad tick misleads whoever trades on it
 _FEWEST = 8
 
@@ -48,7 +50,7 @@ def ticks(case: Case) -> Outcome:
     worst = float(np.maximum(size, length).max())
     message = f"{mask.sum()} bars with a price that the bars beside them take back, by up to {worst:.1%}"
     told = case.tell("ticks", "bad_tick", severity, mask, message, value=worst, expected=0.0)
-    return suspects(case, mask, (told,))
+    return suspects(mask, (told,))
 
 
 def reversals(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -63,7 +65,9 @@ def reversals(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarra
     some = np.flatnonzero((there * back < 0) & (least > _MOVE * threshold * scale)) + 1
     found[1:-1] = _undone(tape, threshold)
     for t in some.tolist():
-        found[t] |= _taken_back(tape, t, float((there[t - 1] - back[t - 1]) / 2), float(least[t - 1] / max(scale[t - 1], 1e-12)) / threshold)
+        found[t] |= _taken_back(
+            tape, t, float((there[t - 1] - back[t - 1]) / 2), float(least[t - 1] / max(scale[t - 1], 1e-12)) / threshold
+        )
     return found, off
 
 
@@ -73,7 +77,7 @@ def _undone(tape: Tape, threshold: float) -> np.ndarray:
     scale = tape.move_scale[1:]
     with np.errstate(all="ignore"):
         undone = -gap / body
-    screen = (np.abs(body) > _BODY * threshold * scale) & (np.abs(gap) > _NIGHT * threshold * tape.gap_scale[1:])
+    screen: np.ndarray = (np.abs(body) > _BODY * threshold * scale) & (np.abs(gap) > _NIGHT * threshold * tape.gap_scale[1:])
     screen &= (undone >= _BACK[0]) & (undone <= _UNDONE)
     for i in np.flatnonzero(screen).tolist():
         t = i + 1
@@ -102,13 +106,15 @@ def long_wicks(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarr
     by one more."""
     top, bottom = np.maximum(tape.open, tape.close), np.minimum(tape.open, tape.close)
     reach = np.maximum(tape.high - top, bottom - tape.low)
-    usual = np.maximum(tape.range_scale, 1e-12)
+    beside = np.maximum(np.r_[0.0, tape.ranges[:-1]], np.r_[tape.ranges[1:], 0.0])
+    usual = np.maximum(np.maximum(tape.range_scale, _BESIDE * beside), 1e-12)  # turmoil does not come and go in a day
     times = reach / usual
     found = np.zeros(len(tape), dtype=bool)
     some = np.flatnonzero(times > _WICK * threshold)
     if not len(some):
         return found, reach
-    habit = float(np.quantile(times, 0.99)) if len(times) >= 100 else 1.0
+    rank = max(_HABIT_ROWS, len(times) // 100)
+    habit = float(np.partition(times, -rank)[-rank]) if len(times) > rank else 1.0
     least = (_WICK + 8.0 * max(0.0, habit - 2.0)) * threshold
     for t in some.tolist():
         body = float(top[t] - bottom[t]) / float(usual[t])

@@ -54,7 +54,7 @@ def units(case: Case) -> Outcome:
     if not found:
         return Outcome()
     torn = tape.places(single, n)  # a bar of two units is none; one wholly in another unit can be mended
-    kept = suspects(case, tape.places(block | slips, n), tuple(found))
+    kept = suspects(tape.places(block | slips, n), tuple(found))
     return replace(kept, condemned=torn, reason="one price in another unit than the others") if torn.any() else kept
 
 

@@ -23,7 +23,7 @@ from mdagent.cli.words import read_requests, read_symbols
 from mdagent.config import Flags, load, template
 from mdagent.guard.limits import KEPT_BACK
 from mdagent.market import Interval
-from mdagent.quality.checks import REFUSE_ABOVE
+from mdagent.quality.modes import BALANCED
 from mdagent.quality.grade import PROVISIONAL_CAP, SINGLE_SOURCE_CAP, WEIGHTS
 from mdagent.quality.letters import LETTERS
 from mdagent.sources import NAMES, spec_of
@@ -135,7 +135,7 @@ def test_the_letters_are_those_of_the_grade() -> None:
 
 def test_the_ceilings_are_those_of_the_grade() -> None:
     assert f"{SINGLE_SOURCE_CAP:.0f} while no second source has confirmed a series, {PROVISIONAL_CAP:.0f} for a provisional bar" in README
-    assert f"more than {REFUSE_ABOVE:.0%} of an answer".replace("%", " %") in README
+    assert f"more than {BALANCED.refuse:.0%} of an answer".replace("%", " %") in README
 
 
 def test_what_a_class_leaves_to_those_above_it_is_that_of_the_limits() -> None:

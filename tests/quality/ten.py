@@ -41,7 +41,7 @@ def bars_at(stamps: list[datetime], **delivery: Any) -> BarSet:
         high=close + 1.0,
         low=close - 1.0,
         close=close,
-        volume=np.full(n, 5e7),
+        volume=5e7 + np.arange(n),
         delivery=Delivery(rows=delivery.pop("rows", n), **delivery),
     )
 

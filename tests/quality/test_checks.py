@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdagent.market import BarRequest, Instrument, Interval, Symbol
-from mdagent.quality.checks import ROW_CHECKS, SET_CHECKS, judge
+from mdagent.market import Adjustment, BarRequest, Instrument, Interval, Symbol
+from mdagent.quality.checks import CHECKS, judge
 from mdagent.quality.finding import Severity, Verdict
 from mdagent.sessions import expected
 from tests.quality.ten import DAYS, NOW, REQUEST, bars, bars_at, judged, row, sessions, spoilt
 
 UP = 1.0 + 1e-7
+NEEDING_MORE = {"volumes", "dividends", "others"}  # of ten bars of one source, which lists no actions
 
 
 def utc(*parts: int) -> datetime:
@@ -31,8 +32,8 @@ def names(verdict: Verdict) -> set[str]:
 def test_ten_clean_bars_have_no_finding_and_every_check_ran() -> None:
     verdict = judged(bars())
     assert verdict.findings == ()
-    assert verdict.skipped == ()
-    assert set(verdict.ran) == {*ROW_CHECKS, *SET_CHECKS}
+    assert {s.check for s in verdict.skipped} == NEEDING_MORE
+    assert set(verdict.ran) == {*CHECKS} - NEEDING_MORE
     assert (verdict.bars, verdict.expected, verdict.absences, verdict.caps, verdict.refused) == (10, 10, (), None, False)
 
 
@@ -64,10 +65,17 @@ def test_a_row_that_cannot_be_a_bar_is_quarantined_once_with_its_values(values: 
     assert not verdict.refused
 
 
-def test_volume_may_be_missing_and_rounding_to_float32_is_no_error() -> None:
+def test_rounding_to_float32_is_no_error_and_a_source_may_tell_no_volume() -> None:
     good = bars()
-    verdict = judged(spoilt(3, volume=np.nan, close=float(good.high[3]) * UP))
+    silent = replace(spoilt(3, close=float(good.high[3]) * UP), volume=np.full(10, np.nan))
+    verdict = judged(silent)
     assert verdict.findings == ()
+    assert len(verdict.keep) == 10
+
+
+def test_a_volume_missing_here_and_there_is_told_and_the_bar_kept() -> None:
+    verdict = judged(spoilt(3, volume=np.nan))
+    assert [(f.check, f.type, f.severity, f.count) for f in verdict.findings] == [("schema", "nan_field", Severity.LOW, 1)]
     assert len(verdict.keep) == 10
 
 
@@ -210,7 +218,7 @@ def test_within_the_sources_delay_the_last_bar_is_pending() -> None:
 
 def test_without_a_calendar_its_checks_did_not_run() -> None:
     verdict = judged(bars(DAYS[:5]), known=False)
-    assert {s.check for s in verdict.skipped} == {"non_session", "gaps", "staleness"}
+    assert {s.check for s in verdict.skipped} - {"ticks", "levels"} == {"non_session", "gaps", "staleness"} | NEEDING_MORE
     assert not {"non_session", "gaps", "staleness"} & set(verdict.ran)
     assert verdict.expected is None
     none = judge(bars(), REQUEST, (), NOW, timedelta(0))
@@ -227,20 +235,22 @@ def test_beyond_the_known_sessions_nothing_is_condemned() -> None:
 def test_a_bar_in_another_unit_is_kept_and_suspected(at: int, times: float) -> None:
     good = bars()
     verdict = judged(spoilt(at, **{n: float(getattr(good, n)[at]) * times for n in ("open", "high", "low", "close")}))
-    assert [(f.check, f.count) for f in verdict.findings] == [("scale", 1)]
+    assert [(f.check, f.count) for f in verdict.findings] == [("units", 1)]
     assert len(verdict.keep) == 10
     assert verdict.caps is not None
     assert [i for i, cap in enumerate(verdict.caps) if cap < 80] == [at]
 
 
-def test_a_level_that_moves_for_good_is_no_suspect() -> None:
+def test_a_level_that_moves_for_good_is_a_split_that_somebody_forgot_and_no_slip_of_units() -> None:
     good = bars()
     columns = {n: np.where(np.arange(10) < 5, 1.0, 20.0) * getattr(good, n) for n in ("open", "high", "low", "close")}
-    assert judged(replace(good, **columns)).findings == ()
+    assert [(f.check, f.type) for f in judged(replace(good, **columns)).findings] == [("levels", "unadjusted_split")]
+    raw = judged(replace(good, adjustment=Adjustment.RAW, **columns))
+    assert raw.findings == ()
 
 
 def test_two_bars_have_too_few_neighbours_to_be_suspected() -> None:
-    assert "scale" in {s.check for s in judged(bars((2, 3))).skipped}
+    assert {"units", "ticks", "levels", "stale"} <= {s.check for s in judged(bars((2, 3))).skipped}
 
 
 def test_an_answer_without_a_name_has_no_proved_identity() -> None:
@@ -337,7 +347,8 @@ def test_no_row_is_ever_lost(table: list[tuple[float, ...]], equal: int, empty: 
     conflicts = tuple(row(d, "duplicates") for d in disputed)
     rejects = (row(4),)
     delivered = len(table) + equal + empty + len(disputed) + beyond + len(rejects)
-    told = {"duplicates": equal, "absent": absent, "conflicts": conflicts, "outside": outside, "rejected": rejects, "rows": delivered}
+    again = tuple(utc(2024, 1, 2) + timedelta(days=i) for i in range(equal))
+    told = {"duplicates": again, "absent": absent, "conflicts": conflicts, "outside": outside, "rejected": rejects, "rows": delivered}
     some = bars_at(stamps, **told)
     if table:
         o, h, low, c, v = np.array([r[1:] for r in table]).T
@@ -347,7 +358,7 @@ def test_no_row_is_ever_lost(table: list[tuple[float, ...]], equal: int, empty: 
     assert len(verdict.keep) + len(verdict.quarantine) + counted + equal + empty == delivered
     assert np.isfinite(verdict.keep.close).all()
     assert verdict.caps is None or len(verdict.caps) == len(verdict.keep)
-    assert {*verdict.ran} | {s.check for s in verdict.skipped} == {*ROW_CHECKS, *SET_CHECKS}
+    assert {*verdict.ran} | {s.check for s in verdict.skipped} == {*CHECKS}
 
 
 @settings(max_examples=40, deadline=None)

@@ -81,7 +81,7 @@ def come_of(source: Source, form: Format, case: Case) -> tuple[Outcome, Failure 
     if not len(bars) and not verdict.quarantine:
         failure = failure or Failure(FailureKind.NO_DATA, "no bars")
     given, stored, bad = grade(verdict), len(verdict.keep), len(verdict.quarantine)
-    suspect = any(f.check == "scale" for f in verdict.findings)
+    suspect = any(f.check == "units" for f in verdict.findings)
     kind = failure.kind if failure else "BAD_VALUES" if bad else "SUSPECT" if suspect else "OK"
     scores = bar_scores(given, verdict, verdict.keep)
     letter = band(min(given.score, float(scores.max()))) if stored else "F"

@@ -186,7 +186,7 @@ def test_rows_out_of_order_are_sorted_and_said() -> None:
 
 def test_of_two_rows_for_one_day_the_first_is_the_bar_and_a_different_second_is_told() -> None:
     same = bars(chart([THREE[0], THREE[0], THREE[1], THREE[2]]))
-    assert (len(same), same.delivery.duplicates, same.delivery.conflicts) == (3, 1, ())
+    assert (len(same), len(same.delivery.duplicates), same.delivery.conflicts) == (3, 1, ())
     other = bars(chart([THREE[0], row(at("2024-01-02"), 77.0), THREE[1], THREE[2]]))
     assert other.close.tolist() == [10.0, 11.0, 12.0]
     (conflict,) = other.delivery.conflicts

@@ -46,9 +46,7 @@ def batch(closes: Mapping[str, float], **more: Any) -> Batch:
         request.symbol, request.interval, more.pop("source", "yahoo"), request.adjustment, "USD", np.array(days, dtype="datetime64[us]"),
         prices, prices, prices, prices, np.full(len(days), more.pop("volume", 100.0)), actions=actions,
     )  # fmt: skip
-    verdict = Verdict(
-        more.pop("findings", ()), ("schema",), (), request.start, request.end, len(days), len(days), quarantine, bars
-    )
+    verdict = Verdict(more.pop("findings", ()), ("schema",), (), request.start, request.end, len(days), len(days), quarantine, bars)
     given = grade(verdict)
     made = Batch(
         run="test",

@@ -33,7 +33,7 @@ def test_every_time_is_stored_without_a_zone_because_all_are_utc(tmp_path: Path)
     store = store_at(tmp_path)
     keep(store, batch({"2024-01-02": 10.0}))
     kinds = table(store, "SELECT DISTINCT data_type FROM information_schema.columns WHERE table_schema = 'main'")
-    assert {k for (k,) in kinds} <= {"VARCHAR", "BIGINT", "TIMESTAMP", "DATE", "DOUBLE", "BOOLEAN"}
+    assert {k for (k,) in kinds} <= {"VARCHAR", "BIGINT", "TIMESTAMP", "DATE", "DOUBLE", "BOOLEAN", "TIMESTAMP[]"}
 
 
 def test_the_columns_that_are_shown_are_columns_of_bars(tmp_path: Path) -> None:

@@ -91,9 +91,9 @@ def ask(start: str = "2024-01-02", end: str = "2024-01-12", interval: str = "1d"
 
 
 def body(days: Iterable[str], close: float = 100.0, **facts: Any) -> dict[str, Any]:
-    """Flat daily bars, after the close of the last session."""
+    """Daily bars of one price, after the close of the last session."""
     told = {"regularMarketTime": at("2024-01-17", "16:00"), "currentTradingPeriod": None}
-    return chart([row(at(d), close) for d in days], **told | facts)
+    return chart([row(at(d), close, 1000 + n) for n, d in enumerate(days)], **told | facts)
 
 
 def days(start: str, end: str) -> list[str]:
