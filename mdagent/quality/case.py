@@ -13,6 +13,7 @@ from mdagent.quality.finding import Finding
 from mdagent.quality.modes import BALANCED
 from mdagent.quality.rubric import CEILINGS
 from mdagent.quality.tape import Tape
+from mdagent.quality.timetable import timetable_of, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -61,6 +62,34 @@ class Case:
     def tape(self) -> Tape:
         """The rows that may train a baseline."""
         return Tape.of(self.bars, self.bad if self.odd is None else self.bad | self.odd)
+
+    @cached_property
+    def due(self) -> np.ndarray:
+        """The stamps that are due in the window, datetime64[us], ascending; none without a calendar."""
+        if not self.sessions:
+            return np.zeros(0, dtype="datetime64[us]")
+        return timetable_of(self.sessions).due(self.request.interval, self.request.start, self.request.end)
+
+    @cached_property
+    def present(self) -> np.ndarray:
+        """Which due stamps have a bar: the very stamp, or, within a session, one that starts in its period."""
+        stamps = self.bars.ts[~self.bad]
+        if not self.request.interval.intraday:
+            return within(self.due, np.sort(stamps))
+        length = np.timedelta64(self.request.interval.seconds, "s")
+        stamps = np.sort(stamps)
+        made: np.ndarray = np.searchsorted(stamps, self.due + length, "left") > np.searchsorted(stamps, self.due, "left")
+        return made
+
+    @cached_property
+    def empty(self) -> frozenset[datetime]:
+        """Stamps of which the source says that it has no bar."""
+        return frozenset(self.bars.delivery.absent)
+
+    @cached_property
+    def settled(self) -> datetime:
+        """A stamp up to which every period is over, whatever the calendar: no need to look each of them up."""
+        return self.now - self.delay - timedelta(days=40)
 
     @property
     def signed(self) -> bool:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mdagent.market import COLUMNS, RejectedRow
-from mdagent.quality.attendance import gaps, non_session, staleness
+from mdagent.quality.absences import gaps, staleness
+from mdagent.quality.attendance import non_session
 from mdagent.quality.case import Case, Outcome, as_stamps, instants
 from mdagent.quality.delivery import delayed, hours, set_aside, venue
 from mdagent.quality.dividends import dividends

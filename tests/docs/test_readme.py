@@ -23,9 +23,9 @@ from mdagent.cli.words import read_requests, read_symbols
 from mdagent.config import Flags, load, template
 from mdagent.guard.limits import KEPT_BACK
 from mdagent.market import Interval
-from mdagent.quality.modes import BALANCED
 from mdagent.quality.grade import PROVISIONAL_CAP, SINGLE_SOURCE_CAP, WEIGHTS
 from mdagent.quality.letters import LETTERS
+from mdagent.quality.modes import BALANCED
 from mdagent.sources import NAMES, spec_of
 from tests.docs.readme import README, TOP, Shell, blank_times, blocks, commands, parse, steps, table
 

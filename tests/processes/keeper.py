@@ -45,7 +45,7 @@ def batch(symbol: str, number: int) -> Batch:
     close = np.arange(number * SIZE, (number + 1) * SIZE) % 1000 + 1.0
     request = BarRequest(Symbol.parse(symbol), Interval.M1, start, start + timedelta(minutes=SIZE))
     bars = BarSet(request.symbol, Interval.M1, SOURCE, Adjustment.SPLITS, "USD", ts, close, close, close, close, close)
-    verdict = Verdict((), ("schema",), (), SIZE, SIZE, (), bars)
+    verdict = Verdict((), ("schema",), (), request.start, request.end, SIZE, SIZE, (), bars)
     spans = (Span(request.start, request.end, "complete", None),)
     none, score = np.zeros(SIZE, dtype=bool), np.full(SIZE, 96.0)
     return Batch("drill", request, bars, score, none, verdict, Grade(96.0, "A", (), (), ()), "", spans, FIRST)
