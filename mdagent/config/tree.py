@@ -83,6 +83,7 @@ class SourceSettings(NamedTuple):
     concurrency: int | None = None
     limits: tuple[LimitSettings, ...] | None = None
     cost: float | None = None
+    overage: float | None = None
     budget: BudgetSettings = BudgetSettings()
     pace: str = "balanced"
     observe_only: bool = False
@@ -194,6 +195,10 @@ _NODES: dict[type, dict[str, Node]] = {
         "concurrency": Node("requests in flight at once", whole(1, 64)),
         "limits": Node("instead of the source's own: [{limit: 8, per: 1m}, {limit: 800, per: day, zone: UTC}]", LIMITS),
         "cost": Node("USD for one credit, where your plan charges by use", number(0, 1000, "USD for one credit")),
+        "overage": Node(
+            "USD for one credit beyond the quota of a day or month, on top of cost; null: nothing is sent beyond it",
+            number(0, 1000, "USD for one credit"),
+        ),
         "budget": Node("", tree=BudgetSettings),
         "pace": Node(
             "how far a 429 that the quota did not foresee slows us down: conservative, balanced or aggressive",

@@ -33,7 +33,7 @@ _GRADED = 20  # deliveries of which a grade is the mean
 class Outlook:
     """What would become of a request now: how many seconds it would wait and for what, or that it would be refused (`wait` None) and
     why; the share of the tightest window that is left, and what the worst of its breakers is. `kind` names the failure that it would
-    be, None where it could go."""
+    be, None where it could go; `overage` what one that can go would cost for credits beyond the quota, in USD."""
 
     wait: float | None
     why: str = ""
@@ -41,6 +41,7 @@ class Outlook:
     left: float | None = None
     state: State = State.CLOSED
     kind: FailureKind | None = None
+    overage: float = 0.0
 
 
 def outlook(ledger: Ledger, asked: Asked, now: datetime) -> Outlook:
@@ -61,7 +62,7 @@ def outlook(ledger: Ledger, asked: Asked, now: datetime) -> Outlook:
         return Outlook(None, answer.reason, answer.until, left, worst, answer.kind)
     if isinstance(answer, Refusal):
         return Outlook(answer.wait, answer.reason, answer.until, left, worst, FailureKind.THROTTLED)
-    return Outlook(0.0, left=left, state=worst)
+    return Outlook(0.0, left=left, state=worst, overage=answer.overage)
 
 
 def _refuses(b: Breaker, now: datetime) -> bool:
@@ -223,7 +224,8 @@ def log(ledger: Ledger, sources: Sequence[str], since: datetime, most: int, *, f
 
 
 class Spend(NamedTuple):
-    """What one endpoint of a source cost in a month (UTC): requests, credits, USD, and the good bars that came."""
+    """What one endpoint of a source cost in a month (UTC): requests, credits, USD, the good bars that came, and how much of the USD was
+    paid for credits beyond the quota."""
 
     month: str
     source: str
@@ -232,13 +234,14 @@ class Spend(NamedTuple):
     credits: int
     usd: float
     bars: int
+    overage: float = 0.0
 
 
 def spending(ledger: Ledger, since: datetime) -> list[Spend]:
     """By month, source and endpoint."""
     query = (
         "SELECT strftime('%Y-%m', at / 1000000, 'unixepoch') AS month, source, endpoint, count(*), sum(cost), total(usd),"
-        " CAST(total(rows - coalesce(bad, 0)) AS INTEGER) FROM attempts WHERE at > ? AND state IN ('sent', 'settled')"
+        " CAST(total(rows - coalesce(bad, 0)) AS INTEGER), total(overage) FROM attempts WHERE at > ? AND state IN ('sent', 'settled')"
         " GROUP BY month, source, endpoint ORDER BY month, source, endpoint"
     )
     return [Spend(*row) for row in ledger.rows(query, us(since))]

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_counts, read_remaining, read_retry_after
+from mdagent.guard.cost import walls
 from mdagent.guard.limits import Denied, Grant, Refusal, span
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind, Retry
 from mdagent.market import Priority
@@ -200,11 +201,10 @@ class Gate:
         if block and block.until <= now:
             self.ledger.unblock(name, account)
         headers = {k.lower(): v for k, v in reply.headers.items()}
-        rest = read_remaining(headers, now)
-        if rest:
-            self.ledger.block(name, rest, f"{name} says that nothing is left of its quota", account=account)
-        counts = read_counts(headers)
+        rest, counts = read_remaining(headers, now), read_counts(headers)
         window = next((w for w in policy.windows if counts and w.limit == counts.limit), None)
+        if rest and (window is None or window in walls(policy.windows, policy.rules.overage)):
+            self.ledger.block(name, rest, f"{name} says that nothing is left of its quota", account=account)
         if counts and window:
             self.ledger.correct(name, window, counts.left, account)
 

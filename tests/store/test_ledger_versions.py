@@ -14,7 +14,7 @@ from mdagent.guard.limits import Refusal, Window
 from mdagent.store.ledger import open_ledger
 from mdagent.store.ledger_schema import STEPS, VERSION
 from mdagent.store.quota import Reservation, Rules, us
-from mdagent.store.recall import hosts_of
+from mdagent.store.recall import hosts_of, spending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +69,22 @@ def test_a_ledger_of_version_2_keeps_its_pace_its_spend_and_its_queue(tmp_path: 
         assert ledger.rows("SELECT factor, overloads, slowed, eased, refused FROM paces") == [(0.5, 1, us(START), None, us(START))]
         granted = [ledger.reserve("yahoo", DAY, what=WHAT, rules=Rules("yahoo:1111")) for _ in range(2)]
         assert [isinstance(answer, Refusal) for answer in granted] == [False, True]
+
+
+def test_what_was_spent_before_overage_was_told_apart_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as db:
+        for step in STEPS[:3]:
+            for statement in step.split(";"):
+                db.execute(statement)
+        put = "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, usd, state)"
+        db.execute(f"{put} VALUES (?,'yahoo','yahoo','bars','h','r','AAPL',1,0.5,'settled')", (us(START),))
+        db.execute("PRAGMA user_version=3")
+    with open_ledger(path, VirtualClock(START + timedelta(minutes=1))) as ledger:
+        (spend,) = spending(ledger, START - timedelta(days=1))
+        assert (spend.usd, spend.overage) == (0.5, 0.0)
+        over = Rules("yahoo", overage=0.25)
+        assert [ledger.reserve("yahoo", (Window(2, "day"),), what=WHAT, rules=over).overage for _ in range(2)] == [0.0, 0.25]  # type: ignore[union-attr]
 
 
 def test_opening_it_twice_changes_nothing_more(old: Path) -> None:
