@@ -36,7 +36,7 @@ class Roster:
             limits=Limits(connect=told.timeout.connect, read=told.timeout.read, total=told.timeout.total),
             concurrency=told.concurrency or spec.concurrency,
             cooldown=spec.cooldown,
-            hosts=spec.hosts,
+            bases=told.base_url or spec.bases,
             secrets=self.settings.secrets(),
             rules=self.rules(name),
             usd=told.cost or 0.0,

@@ -56,7 +56,7 @@ def _facts(agent: Agent, source: Source, told: SourceSettings, off: str) -> tupl
         _bases(spec),
         ", ".join(w.text for w in agent.roster.windows(spec.name)),
         cost,
-        told.base_url or "https://" + spec.hosts[0],
+        ", ".join(told.base_url or spec.bases[:1]),
         spec.terms,
         f"{spec.checked}",
         plan.name,

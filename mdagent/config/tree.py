@@ -77,7 +77,7 @@ class SourceSettings(NamedTuple):
 
     enabled: bool = True
     api_key: Secret | None = None
-    base_url: str | None = None
+    base_url: tuple[str, ...] | None = None
     plan: str | None = None
     timeout: TimeoutSettings = TimeoutSettings()
     concurrency: int | None = None
@@ -189,7 +189,9 @@ _NODES: dict[type, dict[str, Node]] = {
     SourceSettings: {
         "enabled": Node("may this source be asked?", FLAG),
         "api_key": Node("better ${VARIABLE} or MDAGENT_<SOURCE>_API_KEY than the key", KEY),
-        "base_url": Node("another address: https, or plain http on a loopback address", BASE_URL),
+        "base_url": Node(
+            "another address (https, or plain http on a loopback address), or a list: the fastest healthy one is asked", BASE_URL
+        ),
         "plan": Node("the plan you pay for, where the source knows several", text(64)),
         "timeout": Node("", tree=TimeoutSettings),
         "concurrency": Node("requests in flight at once", whole(1, 64)),

@@ -99,13 +99,14 @@ class Asked(NamedTuple):
 
 class Lesson(NamedTuple):
     """What a settled attempt teaches, and whom: the generations of the breakers are those at which it began. `foreseen`: a refusal that
-    is none of the quota."""
+    is none of the quota; `spared`: a failure of one of its addresses, and another is asked in its place."""
 
     source: str
     windows: Sequence[Window]
     rules: Rules = NO_RULES
     generations: tuple[int, int] = (0, 0)
     foreseen: bool = False
+    spared: bool = False
 
     @property
     def accounts(self) -> tuple[str, str]:

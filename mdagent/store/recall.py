@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from mdagent.store.quota import Asked
 
 MEMORY = timedelta(days=90)  # of which a reputation is made
-_OF_HOST, _ENOUGH = 10, 3
-_OF_THE_HOST = ("CONNECT_FAIL", "TLS_FAIL", "TIMEOUT_READ", "TRUNCATED", "PROTOCOL", "SERVER_ERROR", "WAF_BLOCK", "UNEXPECTED_STATUS")
+_OF_HOST, _ENOUGH, _IN_A_ROW = 10, 3, 2
+_LATELY = 5000  # attempts of all sources among which those of a host are looked for
+OF_THE_HOST = ("CONNECT_FAIL", "TLS_FAIL", "TIMEOUT_READ", "TRUNCATED", "PROTOCOL", "SERVER_ERROR", "WAF_BLOCK", "UNEXPECTED_STATUS")
 _MOST = 1000  # attempts that are folded into it
 _GRADED = 20  # deliveries of which a grade is the mean
 
@@ -169,22 +170,35 @@ def not_entitled(ledger: Ledger, source: str, account: str, now: datetime) -> st
     return str(detail) if asked and asked == refused else ""
 
 
-def hosts_of(ledger: Ledger, source: str, hosts: Sequence[str], since: datetime) -> tuple[str, ...]:
-    """The hosts of a source, the fastest healthy one first: by their last attempts, of which half or more failed at a host that is not
-    healthy. One that was asked less than three times is taken as it stands in the list."""
-    query = (
-        "SELECT host, ms, kind FROM attempts WHERE source = ? AND host <> '' AND at > ? AND state = 'settled' ORDER BY id DESC LIMIT 100"
+class Hosts(NamedTuple):
+    """The hosts of a source in the order of asking, those that are not healthy, and whether one is asked first to get to know it."""
+
+    order: tuple[str, ...]
+    sick: frozenset[str]
+    learning: bool
+
+
+def hosts_of(ledger: Ledger, source: str, hosts: Sequence[str], since: datetime) -> Hosts:
+    """The hosts of a source, the fastest healthy one first. Not healthy is one where the last two attempts failed, or half or more of the
+    last ten. How fast one is, is known of three attempts, by their median; whoever is healthy and not known so well goes first."""
+    marks = ",".join("?" * len(OF_THE_HOST))
+    query = (  # an attempt that found nobody was refunded, since nothing was sent
+        f"SELECT host, ms, kind FROM attempts WHERE id > (SELECT max(id) FROM attempts) - {_LATELY} AND source = ? AND host <> ''"
+        f" AND at > ? AND (state = 'settled' OR (state = 'refunded' AND kind IN ({marks}))) ORDER BY id DESC LIMIT 100"
     )
     found: dict[str, list[tuple[float, bool]]] = {host: [] for host in hosts}
-    for host, ms, kind in ledger.rows(query, source, us(since)):
+    for host, ms, kind in ledger.rows(query, source, us(since), *OF_THE_HOST):
         if host in found and len(found[host]) < _OF_HOST:
-            found[host].append((ms or 0.0, kind in _OF_THE_HOST))
-    sick = {host: bool(told) and 2 * sum(bad for _, bad in told) >= len(told) for host, told in found.items()}
-    known = [host for host, told in found.items() if len(told) >= _ENOUGH and not sick[host]]
-    median = {host: sorted(ms for ms, _ in found[host])[len(found[host]) // 2] for host in known}
-    fast = iter(sorted(known, key=lambda host: median[host]))
-    order = [next(fast) if host in median else host for host in hosts]  # those that are measured change places among themselves
-    return tuple(sorted(order, key=lambda host: sick[host]))
+            found[host].append((ms or 0.0, kind in OF_THE_HOST))
+    sick = {host for host in hosts if _is_sick([bad for _, bad in found[host]])}
+    speed = {host: sorted(ms for ms, _ in told)[len(told) // 2] for host, told in found.items() if len(told) >= _ENOUGH}
+    order = sorted(hosts, key=lambda host: (host in sick, host in speed, speed.get(host, 0.0)))
+    return Hosts(tuple(order), frozenset(sick), learning=not {*hosts} <= sick | speed.keys())
+
+
+def _is_sick(failed: Sequence[bool]) -> bool:
+    """Of a host's attempts, the latest first."""
+    return bool(failed) and (2 * sum(failed) >= len(failed) or all(failed[:_IN_A_ROW]))
 
 
 def hedges(ledger: Ledger, endpoint: str, since: datetime) -> tuple[int, int]:

@@ -108,12 +108,16 @@ def test_a_ledger_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     ("asked", "order"),
     [
         ([], "abc"),
-        ([("a", 900, None)] * 3 + [("b", 100, None)] * 3, "bac"),
-        ([("a", 900, None)] * 3 + [("b", 100, None)] * 2, "abc"),
-        ([("a", 900, None)] * 3 + [("c", 100, None)] * 3, "cba"),
+        ([("a", 900, None)] * 2, "abc"),
+        ([("a", 900, None)] * 3, "bca"),
+        ([("a", 900, None)] * 3 + [("b", 100, None)] * 3, "cba"),
+        ([("a", 900, None)] * 3 + [("b", 100, None)] * 2, "bca"),
+        ([("a", 900, None)] * 3 + [("b", 100, None)] * 3 + [("c", 500, None)] * 3, "bca"),
         ([("a", 5, "CONNECT_FAIL")], "bca"),
-        ([("a", 5, None), ("a", 5, "SERVER_ERROR")] * 5 + [("b", 100, None)] * 3, "bca"),
-        ([("a", 5, "UNKNOWN_SYMBOL")] * 5, "abc"),
+        ([("a", 5, None)] * 8 + [("a", 5, "CONNECT_FAIL")], "bca"),
+        ([("a", 5, None)] * 8 + [("a", 5, "CONNECT_FAIL")] * 2 + [("b", 100, None)] * 3 + [("c", 90, None)] * 3, "cba"),
+        ([("a", 5, None), ("a", 5, "SERVER_ERROR")] * 5 + [("b", 100, None)] * 3, "cba"),
+        ([("a", 5, "UNKNOWN_SYMBOL")] * 5, "bca"),
     ],
 )
 def test_the_fastest_healthy_host_comes_first(tmp_path: Path, asked: list[tuple[str, int, str | None]], order: str) -> None:
@@ -124,4 +128,4 @@ def test_the_fastest_healthy_host_comes_first(tmp_path: Path, asked: list[tuple[
         )
         with sqlite3.connect(tmp_path / "l.db") as db:
             db.executemany(put, [(us(START), *row) for row in asked])
-        assert "".join(hosts_of(ledger, "s", ("a", "b", "c"), START - timedelta(hours=1))) == order
+        assert "".join(hosts_of(ledger, "s", ("a", "b", "c"), START - timedelta(hours=1)).order) == order
