@@ -8,8 +8,7 @@ with Agent.open() as agent:
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from mdagent.errors import MdagentError, UsageError
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from mdagent.work.rank import Form
 
 T = TypeVar("T")
-_MINUTE = 60.0
 _PATIENCE = 3600.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
 
 
@@ -70,7 +68,6 @@ class Agent:
     _epoch: int = -1
     _edited: bool = False
     _roster: Roster | None = None
-    _kept_hosts: dict[str, tuple[float, tuple[str, ...]]] = field(default_factory=dict)
     _form: Form | None = None
 
     @classmethod
@@ -214,17 +211,7 @@ class Agent:
     def policy(self, name: str) -> Policy:
         """The rules for one source, by its facts and the settings in force now."""
         self._adopt()
-        told = self.roster.policy(name)
-        return told if len(told.hosts) < 2 else replace(told, hosts=self._hosts(name, told.hosts))
-
-    def _hosts(self, name: str, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        """The provider's hosts, the fastest healthy one first; looked up once a minute."""
-        from mdagent.store.recall import hosts_of
-
-        now, kept = self.clock.monotonic(), self._kept_hosts.get(name)
-        if kept is None or now - kept[0] > _MINUTE:
-            kept = self._kept_hosts[name] = (now, hosts_of(self.ledger, name, hosts, self.clock.now() - timedelta(hours=1)))
-        return kept[1]
+        return self.roster.policy(name)
 
     @property
     def roster(self) -> Roster:

@@ -36,7 +36,7 @@ class Roster:
             limits=Limits(connect=told.timeout.connect, read=told.timeout.read, total=told.timeout.total),
             concurrency=told.concurrency or spec.concurrency,
             cooldown=spec.cooldown,
-            hosts=spec.hosts,
+            bases=told.base_url or spec.bases,
             secrets=self.settings.secrets(),
             rules=self.rules(name),
             usd=told.cost or 0.0,
@@ -54,7 +54,8 @@ class Roster:
         bounds = ((budget, per, of) for budget, of in ((own.budget, name), (told.budget, "")) for per in ("day", "month"))
         budgets = tuple(Budget(usd, per, of) for budget, per, of in bounds if (usd := getattr(budget, per)) is not None)  # type: ignore[arg-type]
         others = tuple(self.account(n) for n, s in told.sources.items() if n != name and s.enabled and not self._unready(n))
-        self._kept_rules[name] = Rules(self.account(name), budgets, own.pace, own.observe_only, own.timeout.total + 5.0, others)
+        lease = own.timeout.total + 5.0
+        self._kept_rules[name] = Rules(self.account(name), budgets, own.pace, own.observe_only, lease, others, own.overage)
         return self._kept_rules[name]
 
     def account(self, name: str) -> str:

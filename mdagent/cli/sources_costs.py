@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
-COSTS = "kind period source endpoint requests credits usd good_bars usd_per_1000_bars plan fee_usd forecast_usd budget_usd left_usd".split()
+_OF_SPEND = "kind period source endpoint requests credits usd good_bars usd_per_1000_bars"
+COSTS = f"{_OF_SPEND} plan fee_usd forecast_usd budget_usd left_usd overage_usd".split()
 _ALL = "all"
 _PERIODS: tuple[tuple[Literal["day", "month"], str], ...] = (("day", "%Y-%m-%d"), ("month", "%Y-%m"))
 
@@ -40,7 +41,8 @@ def costs(
     A row of kind `spent` is one endpoint of a source in one month (UTC), with what a thousand good bars cost. `month` is a source in
     this month: the monthly fee of its plan (empty where none is published), and the forecast: what was spent so far at the same rate
     to the end of the month, and the fee. `budget` is a budget of the settings for this day or month, and what is left of it. What a
-    request costs is sources.NAME.cost (USD for one credit), 0 where it is not set.
+    request costs is sources.NAME.cost (USD for one credit), 0 where it is not set, and sources.NAME.overage for each credit beyond the
+    quota of a day or month: `overage_usd` is how much of `usd` that was, and the forecast knows when the quota of a month is used up.
 
     \b
     Examples:
@@ -66,7 +68,7 @@ def costs(
 
 
 def _spent(told: Spend) -> tuple[Any, ...]:
-    return ("spent", told.month, told.source, told.endpoint, *_sums([told]), None, None, None, None, None)
+    return ("spent", told.month, told.source, told.endpoint, *_sums([told]), None, None, None, None, None, round(told.overage, 6))
 
 
 def _sums(told: Sequence[Spend]) -> tuple[int, int, float, int, float | None]:
@@ -77,6 +79,7 @@ def _sums(told: Sequence[Spend]) -> tuple[int, int, float, int, float | None]:
 
 def _forecasts(agent: Agent, told: Sequence[Spend], month: datetime, now: datetime) -> Iterator[tuple[Any, ...]]:
     """A row for each source that can be asked or was, and one for all."""
+    from mdagent.guard.cost import foreseen
     from mdagent.work.fit import unready
 
     following = (month + timedelta(days=32)).replace(day=1)
@@ -88,12 +91,16 @@ def _forecasts(agent: Agent, told: Sequence[Spend], month: datetime, now: dateti
         used = settings.enabled and unready(source, agent.settings.world, now.date()) is None
         if not used and name not in asked:
             continue
-        fee = plan.usd if used else 0.0
-        sums = _sums([s for s in told if s.source == name])
-        forecast = sums[2] * scale + (fee or 0.0)
+        fee, own = plan.usd if used else 0.0, [s for s in told if s.source == name]
+        sums, over = _sums(own), sum(s.overage for s in own)
+        later = over * scale
+        if settings.overage is not None:
+            later = foreseen(agent.roster.windows(name), settings.overage, over, sums[:2], scale)
+        forecast = (sums[2] - over) * scale + later + (fee or 0.0)
         fees, forecasts = fees + (fee or 0.0), forecasts + forecast
-        yield ("month", f"{month:%Y-%m}", name, "", *sums, plan.name, fee, round(forecast, 4), None, None)
-    yield ("month", f"{month:%Y-%m}", _ALL, "", *_sums(told), None, round(fees, 4), round(forecasts, 4), None, None)
+        yield ("month", f"{month:%Y-%m}", name, "", *sums, plan.name, fee, round(forecast, 4), None, None, round(over, 6))
+    over = sum(s.overage for s in told)
+    yield ("month", f"{month:%Y-%m}", _ALL, "", *_sums(told), None, round(fees, 4), round(forecasts, 4), None, None, round(over, 6))
 
 
 def _budgets(agent: Agent, now: datetime) -> Iterator[tuple[Any, ...]]:
@@ -108,4 +115,5 @@ def _budgets(agent: Agent, now: datetime) -> Iterator[tuple[Any, ...]]:
                 continue
             usd = agent.ledger.reading(partial(spent, when=span(Window(0, per), now), source=name))
             left = round(max(0.0, allowed - usd), 6)
-            yield ("budget", now.strftime(form), name or _ALL, "", None, None, round(usd, 6), None, None, None, None, None, allowed, left)
+            nothing = (None,) * 5
+            yield ("budget", now.strftime(form), name or _ALL, "", None, None, round(usd, 6), *nothing, allowed, left, None)

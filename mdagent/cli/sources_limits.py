@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
-LIMITS = "source window of limit used left critical high normal low batch factor resets_at waiting waits".split()
+LIMITS = "source window of limit used left critical high normal low batch factor resets_at waiting waits overage".split()
 
 
 @app.command(cls=Page)
@@ -28,7 +28,8 @@ def limits(ctx: typer.Context, names: Names = None, *, form: Format = None, as_j
     What all processes of this machine use counts together. The columns critical to batch are what a request of that class finds: the
     limit, times the adaptive factor (below 1 after a refusal that the quota did not foresee; rolling windows only), less what is kept
     back for the classes above. A window resets whole by the calendar of its zone; a rolling one gives back its oldest request at that
-    time. `waits` names class, request, run and since when of each that stands in the queue of the source.
+    time. `waits` names class, request, run and since when of each that stands in the queue of the source. With `overage` (USD for a
+    credit beyond a window of the calendar, sources.NAME.overage) that window refuses nobody, and keeps nothing back.
 
     \b
     Examples:
@@ -47,14 +48,15 @@ def _windows(agent: Agent, name: str) -> Iterator[tuple[object, ...]]:
     from mdagent.market import Priority
     from mdagent.store.recall import factor_of, quota_left, waiting
 
-    now, account = agent.clock.now(), agent.roster.account(name)
+    now, account, overage = agent.clock.now(), agent.roster.account(name), agent.roster.rules(name).overage
     factor, queue = factor_of(agent.ledger, account), waiting(agent.ledger, account, now)
     for window, used, until in quota_left(agent.ledger, name, agent.roster.windows(name), account, now):
-        rolling = not isinstance(window.per, str)
+        soft = window.calendar and overage is not None
         yield (
             *(name, window.text, window.of, window.limit, used, max(0, window.limit - used)),
-            *(usable(window, priority, 1, factor).limit for priority in Priority),
-            *(round(factor, 3) if rolling else 1.0, moment(until), len(queue), "; ".join(map(_waiter, queue))),
+            *(window.limit if soft else usable(window, priority, 1, factor).limit for priority in Priority),
+            *(1.0 if window.calendar else round(factor, 3), moment(until), len(queue), "; ".join(map(_waiter, queue))),
+            overage if soft else None,
         )
 
 

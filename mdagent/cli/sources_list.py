@@ -45,6 +45,8 @@ def list_(ctx: typer.Context, *, form: Format = None, as_json: AsJson = False, a
 def _facts(agent: Agent, source: Source, told: SourceSettings, off: str) -> tuple[object, ...]:
     spec, plan = source.spec, source.plan
     cost = "free" if plan.usd == 0 else f"{plan.usd:g} USD a month" if plan.usd else "ask the vendor"
+    cost += "" if told.cost is None else f", {told.cost:g} a request"
+    cost += "" if told.overage is None else f", {told.overage:g} a credit beyond the quota"
     return (
         spec.name,
         spec.title,
@@ -53,8 +55,8 @@ def _facts(agent: Agent, source: Source, told: SourceSettings, off: str) -> tupl
         " ".join(spec.intervals),
         _bases(spec),
         ", ".join(w.text for w in agent.roster.windows(spec.name)),
-        cost if told.cost is None else f"{cost}, {told.cost:g} a request",
-        told.base_url or "https://" + spec.hosts[0],
+        cost,
+        ", ".join(told.base_url or spec.bases[:1]),
         spec.terms,
         f"{spec.checked}",
         plan.name,

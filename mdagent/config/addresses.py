@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*\.?\Z")
 _NUMERIC_END = re.compile(r"(^|\.)(0x[0-9a-f]*|[0-9]+)\.?\Z")  # resolvers read such names as IPv4 addresses
-_LONGEST = 2048
+_LONGEST, _MOST = 2048, 8
+_PORTS = {"http": 80, "https": 443}
 
 
 def read_base_url(raw: object) -> str:
@@ -30,6 +31,28 @@ def read_base_url(raw: object) -> str:
         words = "https: plain http is only for a loopback address (127.0.0.1, ::1, localhost)"
         raise Refused(words)
     return parts.geturl().rstrip("/")
+
+
+def read_base_urls(raw: object) -> tuple[str, ...]:
+    """One address, or a list of them, each at a host or port of its own: by these the ledger tells them apart. Raises Refused."""
+    if not isinstance(raw, list):
+        return (read_base_url(raw),)
+    if not 1 <= len(raw) <= _MOST:
+        words = f"an address such as https://host/path, or a list of 1 to {_MOST} of them"
+        raise Refused(words)
+    found: dict[tuple[str | None, int], str] = {}
+    for number, item in enumerate(raw):
+        try:
+            url = read_base_url(item)
+        except Refused as exc:
+            raise Refused(exc.words, item=number) from None
+        parts = urlsplit(url)
+        place = (parts.hostname, parts.port or _PORTS[parts.scheme])
+        if place in found:
+            words = "at another host or port than the addresses before it"
+            raise Refused(words, item=number)
+        found[place] = url
+    return tuple(found.values())
 
 
 def read_proxy(raw: object) -> str:

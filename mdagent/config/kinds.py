@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mdagent.config.addresses import read_base_url, read_proxy, userinfo_of
+from mdagent.config.addresses import read_base_urls, read_proxy, userinfo_of
 from mdagent.config.refused import Refused
 from mdagent.config.scalars import did_you_mean, scalar
 from mdagent.config.secret import MASK, Secret, fingerprint_of
@@ -130,6 +130,16 @@ def _show_key(value: Secret | None) -> object:
     return None if value is None else f"{MASK} (fingerprint {value.fingerprint})"
 
 
+def _scan_addresses(line: str) -> object:
+    line = line.strip()
+    words = [word.strip() for word in (line[1:-1] if line.startswith("[") and line.endswith("]") else line).split(",")]
+    return words if len(words) > 1 else words[0]
+
+
+def _show_addresses(value: tuple[str, ...] | None) -> object:
+    return None if value is None else value[0] if len(value) == 1 else list(value)
+
+
 def _show_proxy(value: str | None) -> object:
     userinfo = userinfo_of(value or "")
     return value.replace(f"{userinfo}@", f"{MASK} (fingerprint {fingerprint_of(userinfo)})@", 1) if value and userinfo else value
@@ -233,7 +243,8 @@ FLAG = Kind("true or false", _read_flag, scan=scan_flag)
 FILE = Kind("a path", _read_path, scan=str, show=lambda value: None if value is None else str(value))
 USER_AGENT = Kind("one line of 1 to 300 printable ASCII characters", _read_agent, scan=str)
 KEY = Kind("a key as text, or ${VARIABLE}", _read_key, scan=str, show=_show_key, secret=True, expands=True)
-BASE_URL = Kind("an address such as https://host/path", read_base_url, scan=str, expands=True)
+_ADDRESSES = "an address such as https://host/path, or a list of them"
+BASE_URL = Kind(_ADDRESSES, read_base_urls, scan=_scan_addresses, show=_show_addresses, expands=True)
 PROXY = Kind("an address such as http://host:port", read_proxy, scan=str, show=_show_proxy, secret=True)
 LIMITS = Kind("a list of at most 8 entries such as {limit: 8, per: 1m}", _read_limits, scan=_scan_flow, show=_show_limits)
 DATES = Kind("a list of at most 1000 days such as [2023-09-01]", _read_dates, scan=_scan_dates, show=_show_dates)

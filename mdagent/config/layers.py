@@ -117,7 +117,7 @@ def _is_inline(leaf: Leaf, raw: object) -> bool:
 
 def check(path: Where, leaf: Leaf, entry: Entry) -> None:
     """Refuse what cannot become a setting; a value with `${VAR}` is judged when the variable is known. Raises ConfigError."""
-    has_variable = isinstance(entry.raw, str) and "${" in entry.raw
+    has_variable = _has_variable(entry.raw) or (leaf.kind.expands and isinstance(entry.raw, list) and any(map(_has_variable, entry.raw)))
     if has_variable and not leaf.kind.expands:
         msg = f"{entry.origin}: {dotted(path)} is {shown(entry.raw)}: ${{VARIABLE}} is read in api_key and base_url only"
         raise ConfigError(msg, "use an MDAGENT_ variable or an environment of the file instead")
@@ -125,9 +125,14 @@ def check(path: Where, leaf: Leaf, entry: Entry) -> None:
         _read(path, leaf, entry)
 
 
+def _has_variable(raw: object) -> bool:
+    return isinstance(raw, str) and "${" in raw
+
+
 def settle(path: Where, leaf: Leaf, entry: Entry, environ: Mapping[str, str]) -> tuple[Any, str]:
     """The setting itself and a note on it, or "". Expands `${VAR}`, makes paths absolute. Raises ConfigError."""
-    raw = _expand(path, leaf, entry, environ)
+    raw = [_expand(path, leaf, entry._replace(raw=item), environ) for item in entry.raw] if isinstance(entry.raw, list) else entry.raw
+    raw = _expand(path, leaf, entry, environ) if isinstance(raw, str) else raw
     value = _read(path, leaf, Entry(raw, entry.origin, entry.base), written=entry.raw)
     if isinstance(value, Path):
         return absolute(value, entry.base, environ), ""
@@ -162,7 +167,8 @@ def _read(path: Where, leaf: Leaf, entry: Entry, written: object = UNSAID) -> An
         if exc.unknown:
             msg = f"{where}: unknown setting"
             raise ConfigError(msg, exc.hint) from None
-        value = exc.value if exc.value is not UNSAID else entry.raw if written is UNSAID else written
+        said = entry.raw if written is UNSAID else written
+        value = exc.value if exc.value is not UNSAID else said[exc.item] if exc.item is not None and isinstance(said, list) else said
         is_value = "" if leaf.kind.secret else f" is {shown(value)}"
         msg = f"{where}{is_value}: it must be {exc.words}"
         raise ConfigError(msg, exc.hint) from None

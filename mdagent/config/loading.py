@@ -179,10 +179,11 @@ def _grow(tree: type[T], path: Where, values: Mapping[Where, Any], given: Mappin
 def _check_whole(settings: Settings, origins: Mapping[str, str]) -> None:
     """What no setting can tell alone."""
     for name, source in settings.sources.items():
-        host = (urlsplit(source.base_url).hostname or "") if source.base_url else ""
-        if is_private(host) and not settings.wire.allow_private_hosts:
+        hosts = [urlsplit(url).hostname or "" for url in source.base_url or ()]
+        private = next(filter(is_private, hosts), None)
+        if private is not None and not settings.wire.allow_private_hosts:
             path = f"sources.{name}.base_url"
-            msg = f"{origins[path]}: {path}: {host} is an address of a private network"
+            msg = f"{origins[path]}: {path}: {private} is an address of a private network"
             raise ConfigError(msg, "if that is meant, set wire.allow_private_hosts: true")
     if settings.wire.ca_file is not None and not settings.wire.ca_file.is_file():
         msg = f"{origins['wire.ca_file']}: wire.ca_file is {settings.wire.ca_file}: there is no such file"

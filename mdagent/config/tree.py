@@ -77,12 +77,13 @@ class SourceSettings(NamedTuple):
 
     enabled: bool = True
     api_key: Secret | None = None
-    base_url: str | None = None
+    base_url: tuple[str, ...] | None = None
     plan: str | None = None
     timeout: TimeoutSettings = TimeoutSettings()
     concurrency: int | None = None
     limits: tuple[LimitSettings, ...] | None = None
     cost: float | None = None
+    overage: float | None = None
     budget: BudgetSettings = BudgetSettings()
     pace: str = "balanced"
     observe_only: bool = False
@@ -188,12 +189,18 @@ _NODES: dict[type, dict[str, Node]] = {
     SourceSettings: {
         "enabled": Node("may this source be asked?", FLAG),
         "api_key": Node("better ${VARIABLE} or MDAGENT_<SOURCE>_API_KEY than the key", KEY),
-        "base_url": Node("another address: https, or plain http on a loopback address", BASE_URL),
+        "base_url": Node(
+            "another address (https, or plain http on a loopback address), or a list: the fastest healthy one is asked", BASE_URL
+        ),
         "plan": Node("the plan you pay for, where the source knows several", text(64)),
         "timeout": Node("", tree=TimeoutSettings),
         "concurrency": Node("requests in flight at once", whole(1, 64)),
         "limits": Node("instead of the source's own: [{limit: 8, per: 1m}, {limit: 800, per: day, zone: UTC}]", LIMITS),
         "cost": Node("USD for one credit, where your plan charges by use", number(0, 1000, "USD for one credit")),
+        "overage": Node(
+            "USD for one credit beyond the quota of a day or month, on top of cost; null: nothing is sent beyond it",
+            number(0, 1000, "USD for one credit"),
+        ),
         "budget": Node("", tree=BudgetSettings),
         "pace": Node(
             "how far a 429 that the quota did not foresee slows us down: conservative, balanced or aggressive",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def wire_options(told: Settings) -> WireOptions:
     """Where plain http may go, what is blanked, which folders are read and written."""
-    bases = [urlsplit(s.base_url) for s in told.sources.values() if s.base_url]
+    bases = [urlsplit(url) for s in told.sources.values() for url in s.base_url or ()]
     local = (f"{b.hostname}:{b.port or (443 if b.scheme == 'https' else 80)}" for b in bases if is_loopback(b.hostname or ""))
     return WireOptions(
         proxy=told.wire.proxy,

@@ -10,6 +10,7 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mdagent.guard.cost import price, walls
 from mdagent.guard.limits import Denied, Window, span, usable
 from mdagent.guard.outcome import FailureKind
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from mdagent.guard.cost import Budget
+    from mdagent.guard.cost import Budget, Price
     from mdagent.guard.limits import Usage
     from mdagent.market import Priority
 
@@ -27,11 +28,12 @@ _MOST_STEPS = 100  # from one window's refusal to the next
 @dataclass(slots=True)
 class Tally:
     """The quota of one account: what is used of it by now, and by the requests that are foreseen. `first` is the earliest moment at which
-    one more can go; `factor` is the adaptive one."""
+    one more can go; `factor` is the adaptive one, `overage` the price of a credit beyond the calendar windows (None: they are walls)."""
 
     windows: Sequence[Window]
     first: datetime
     factor: float = 1.0
+    overage: float | None = None
     _times: list[datetime] = field(default_factory=list)
     _credits: list[int] = field(default_factory=lambda: [0])  # of the requests before each, and of all of them
     _requests: list[int] = field(default_factory=lambda: [0])
@@ -56,7 +58,8 @@ class Tally:
         """When a request could go that is made at `since`; Denied where no wait helps."""
         shares = self._shares.get((priority, cost))
         if shares is None:
-            shares = self._shares[priority, cost] = tuple(usable(w, priority, cost, self.factor) for w in self.windows)
+            found = (usable(w, priority, cost, self.factor) for w in walls(self.windows, self.overage))
+            shares = self._shares[priority, cost] = tuple(found)
         for window in shares:
             if window.of == "credits" and cost > window.limit:
                 words = f"a request of {cost} credits is more than the quota of {window.text} ever allows"
@@ -68,6 +71,10 @@ class Tally:
                 break
             at = free
         return at
+
+    def price(self, usd: float, cost: int, at: datetime) -> Price:
+        """Of a request that goes at that time."""
+        return price(self.windows, self.overage, usd, cost, at, used=lambda window: self._used(window, at))
 
     def left(self, now: datetime) -> float | None:
         """The share of its tightest window that is left; None without windows."""
@@ -107,13 +114,13 @@ class Purse:
     spent: Callable[[tuple[datetime, datetime], str], float]
     _paid: dict[tuple[str, datetime], float] = field(default_factory=dict)
 
-    def over(self, budgets: Sequence[Budget], usd: float, at: datetime) -> Denied | None:
+    def over(self, budgets: Sequence[Budget], price: Price, at: datetime) -> Denied | None:
         """Why so much may not be spent at that time; None where it may."""
         for budget in budgets:
             when = span(Window(0, budget.per), at)
-            words = budget.over(self._of(budget.source, when), usd)
-            if words:
-                return Denied(FailureKind.BUDGET, words, when[1])
+            refused = budget.denied(self._of(budget.source, when), price, when[1])
+            if refused:
+                return refused
         return None
 
     def pay(self, budgets: Sequence[Budget], usd: float, at: datetime) -> None:

@@ -35,6 +35,17 @@ class Window:
     of: Literal["credits", "requests"] = "credits"
     whole: int = 0  # the limit of which this is a share; 0 where it is all
 
+    @property
+    def calendar(self) -> bool:
+        """Does it start anew by the calendar, all of it at once?"""
+        return isinstance(self.per, str)
+
+    def beyond(self, used: int, cost: int) -> int:
+        """Credits of a request that it does not include, where `used` is taken of it. A request is counted whole or not at all."""
+        if self.of == "requests":
+            return cost if used + 1 > self.limit else 0
+        return min(cost, max(0, used + cost - self.limit))
+
     def used(self, usage: Iterable[Usage]) -> int:
         """What these requests take of the window."""
         return sum(u.cost if self.of == "credits" else u.requests for u in usage)
@@ -76,13 +87,15 @@ class Usage:
 class Grant:
     """The request may go; `token` names its row in the ledger. `generations` are those of the two breakers it passed, and `probe` says
     that one of them waits for its outcome; `degraded`: it is not to be tried a second time there.
-    `plain`: nothing out of the ordinary is noted of the account, no block either."""
+    `plain`: nothing out of the ordinary is noted of the account, no block either. `overage` is what it costs for credits beyond the
+    quota, in USD, besides the price of its credits."""
 
     token: int
     generations: tuple[int, int] = (0, 0)
     probe: bool = False
     degraded: bool = False
     plain: bool = False
+    overage: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mdagent.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mdagent.sources.base import Plan, Source, SourceSpec
 
 NAMES: tuple[str, ...] = tuple(
@@ -24,12 +26,12 @@ def load(  # what settings may say of a source
     name: str,
     *,
     api_key: str | None = None,
-    base_url: str | None = None,
+    base_url: str | Sequence[str] | None = None,
     user_agent: str | None = None,
     plan: Plan | str | None = None,
 ) -> Source:
-    """The source of that name under that plan, or the plan of that name. `base_url` replaces its hosts. Raises UsageError for an
-    unknown name, ConfigError for an unknown plan."""
+    """The source of that name under that plan, or the plan of that name. `base_url` (one, or several) replaces its hosts. Raises UsageError
+    for an unknown name, ConfigError for an unknown plan."""
     made = _class_of(name)
     terms = made.spec.plan(plan) if plan is None or isinstance(plan, str) else plan
     source: Source = made(terms, api_key=api_key, base_url=base_url, user_agent=user_agent)

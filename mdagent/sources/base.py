@@ -106,6 +106,11 @@ class SourceSpec:
     user_agent: str = ""
 
     @property
+    def bases(self) -> tuple[str, ...]:
+        """The addresses of its hosts."""
+        return tuple(f"https://{host}" for host in self.hosts)
+
+    @property
     def needs_key(self) -> bool:
         """Is a key needed to ask at all?"""
         return self.auth.place != "none"
@@ -176,13 +181,18 @@ class Source(Protocol):
 
 
 class Adapter:
-    """What most providers share: a key that is put where `spec.auth` says, and an address that settings may replace."""
+    """What most providers share: a key that is put where `spec.auth` says, and addresses that settings may replace. A request is made for
+    the first of them; the gate sends it to the one that does best."""
 
     spec: ClassVar[SourceSpec]
 
-    def __init__(self, plan: Plan, *, api_key: str | None = None, base_url: str | None = None, user_agent: str | None = None) -> None:
+    def __init__(
+        self, plan: Plan, *, api_key: str | None = None, base_url: str | Sequence[str] | None = None, user_agent: str | None = None
+    ) -> None:
         self.plan = plan
-        self.base = (base_url or f"https://{self.spec.hosts[0]}").rstrip("/")
+        told = (base_url,) if isinstance(base_url, str) else base_url or self.spec.bases
+        self.bases = tuple(url.rstrip("/") for url in told)
+        self.base = self.bases[0]
         self._key = api_key or ""
         agent = user_agent or self.spec.user_agent
         self._headers = {"Accept": "application/json"} | ({"User-Agent": agent} if agent else {})

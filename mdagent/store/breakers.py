@@ -119,7 +119,7 @@ def learn(turn: Turn, attempt: Attempt, lesson: Lesson) -> bool:
     if down:
         _forgive(db, now)
         rows = {e: t for e, _, _, t in db.execute(_OF_BOTH, (account, attempt.endpoint))}
-    told_of = (_NOTHING, _NOTHING) if down else verdicts(failure, attempt.ms)  # a probe gives its permit back
+    told_of = (_NOTHING, _NOTHING) if down or lesson.spared else verdicts(failure, attempt.ms)  # a probe gives its permit back
     for level, verdict in enumerate(told_of):
         endpoint = (attempt.endpoint, "")[level == 0]
         if endpoint not in rows and not _noteworthy(verdict, attempt.ms):

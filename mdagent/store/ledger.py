@@ -51,8 +51,8 @@ class Block:
 
 
 _PUT = (
-    "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, usd, priority, interval, clock, state)"
-    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,'sent')"
+    "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, usd, priority, interval, clock, overage, state)"
+    " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,'sent')"
 )
 _SETTLED = "UPDATE attempts SET state=?, status=?, kind=?, detail=?, ms=?, size=?, host=?, unreachable=? WHERE id=?"
 
@@ -195,9 +195,10 @@ class Ledger:
             for endpoint, breaker in passed.changed:
                 breakers.keep(self._db, account, endpoint, breaker)
             place, priority = (what.endpoint, what.host, what.run, what.subject), int(what.priority)
-            row = (us(now), source, account, *place, what.cost, what.usd, priority, what.interval, self._run)
+            usd = what.usd + answer.overage
+            row = (us(now), source, account, *place, what.cost, usd, priority, what.interval, self._run, answer.overage)
             token = self._db.execute(_PUT, row).lastrowid or 0
-            return Grant(token, passed.generations, passed.probe, passed.degraded)
+            return Grant(token, passed.generations, passed.probe, passed.degraded, overage=answer.overage)
 
     def _at_once(self, asked: Asked) -> int | None:
         with self._telling():
@@ -252,7 +253,7 @@ class Ledger:
         with self._deciding() as now:
             self._db.execute(_SETTLED, told)
             if refund:
-                self._db.execute("UPDATE attempts SET cost = 0, usd = 0 WHERE id = ?", (token,))
+                self._db.execute("UPDATE attempts SET cost = 0, usd = 0, overage = 0 WHERE id = ?", (token,))
             if lesson is None:
                 return False
             turn = Turn(self._db, now, self.dice)

@@ -56,5 +56,9 @@ STEPS: tuple[str, ...] = (
     INSERT INTO paces SELECT account, factor, overloads, changed, NULL, changed FROM old_paces;
     DROP TABLE old_paces
     """,
+    # 4: how much of `usd` was paid for credits beyond the quota
+    """
+    ALTER TABLE attempts ADD COLUMN overage REAL NOT NULL DEFAULT 0
+    """,
 )
 VERSION = len(STEPS)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from mdagent.guard.cost import Price, price, walls
 from mdagent.guard.limits import Denied, Grant, Refusal, Usage, Window, admit, span, usable
 from mdagent.guard.outcome import FailureKind
 from mdagent.guard.pace import STRATEGIES, Pace, answered, eased, overloaded, refused
@@ -59,7 +60,8 @@ class Reservation:
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the settings say of a source besides its windows. `account` is the source under one key ("": the source itself), `others`
-    those that could serve in its place; `lease` is how long one request may take at most, in seconds."""
+    those that could serve in its place; `lease` is how long one request may take at most, in seconds. `overage` is the price in USD of a
+    credit beyond its calendar windows, which then refuse nothing; None: they are walls."""
 
     account: str = ""
     budgets: tuple[Budget, ...] = ()
@@ -67,6 +69,7 @@ class Rules:
     observe_only: bool = False
     lease: float = 20.0
     others: tuple[str, ...] = ()
+    overage: float | None = None
 
 
 NO_RULES = Rules()
@@ -96,13 +99,14 @@ class Asked(NamedTuple):
 
 class Lesson(NamedTuple):
     """What a settled attempt teaches, and whom: the generations of the breakers are those at which it began. `foreseen`: a refusal that
-    is none of the quota."""
+    is none of the quota; `spared`: a failure of one of its addresses, and another is asked in its place."""
 
     source: str
     windows: Sequence[Window]
     rules: Rules = NO_RULES
     generations: tuple[int, int] = (0, 0)
     foreseen: bool = False
+    spared: bool = False
 
     @property
     def accounts(self) -> tuple[str, str]:
@@ -136,17 +140,31 @@ Counts = dict[tuple[object, ...], Counted]
 def afford(turn: Turn, asked: Asked, counts: Counts, rest: datetime | None = None) -> Grant | Refusal | Denied:
     """Every window and every budget, or none; and nothing before `rest`. `counts` is kept by the caller from one decision to the next."""
     (db, now, _), what, accounts = turn, asked.what, asked.accounts
+    factor, waits, stepped = db.execute(_OF_ACCOUNT, (accounts[0], accounts[0], us(now - _MONTH))).fetchone()
+    cost = _price(turn, asked, counts, stepped=stepped)
     for budget in asked.rules.budgets:
         when = span(Window(0, budget.per), now)
-        over = budget.over(spent(db, when, budget.source), what.usd)
-        if over:
-            return Denied(FailureKind.BUDGET, over, when[1])
-    factor, waits, stepped = db.execute(_OF_ACCOUNT, (accounts[0], accounts[0], us(now - _MONTH))).fetchone()
-    shares = [usable(w, what.priority, what.cost, factor or 1.0) for w in asked.windows]
+        refused = budget.denied(spent(db, when, budget.source), cost, when[1])
+        if refused:
+            return refused
+    hard = walls(asked.windows, asked.rules.overage)
+    shares = [usable(w, what.priority, what.cost, factor or 1.0) for w in hard]
     ahead = _ahead(db, accounts[0], what, now) if waits else []
     if not (ahead or stepped or rest) and _fits(turn, asked._replace(windows=shares), counts):
-        return Grant(0)
-    return admit(shares, usage(db, accounts, asked.windows, now), what.cost, now, ahead=ahead, rest=rest)
+        return Grant(0, overage=cost.overage)
+    answer = admit(shares, usage(db, accounts, hard, now), what.cost, now, ahead=ahead, rest=rest)
+    return replace(answer, overage=cost.overage) if isinstance(answer, Grant) else answer
+
+
+def _price(turn: Turn, asked: Asked, counts: Counts, *, stepped: bool) -> Price:
+    """What the request costs if it goes now. Only where a calendar window may be used up is it counted exactly: of a request that was
+    refunded nobody is to pay overage."""
+    (db, now, _), what, overage = turn, asked.what, asked.rules.overage
+    calendars = [w for w in asked.windows if w.calendar]
+    if overage is None or not calendars or (not stepped and _fits(turn, asked._replace(windows=calendars), counts)):
+        return Price(what.usd)
+    used = usage(db, asked.accounts, calendars, now)
+    return price(calendars, overage, what.usd, what.cost, now, used=lambda window: window.counted(used, now))
 
 
 def spent(db: Db, when: tuple[datetime, datetime], source: str = "") -> float:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from mdagent.store.quota import Asked
 
 MEMORY = timedelta(days=90)  # of which a reputation is made
-_OF_HOST, _ENOUGH = 10, 3
-_OF_THE_HOST = ("CONNECT_FAIL", "TLS_FAIL", "TIMEOUT_READ", "TRUNCATED", "PROTOCOL", "SERVER_ERROR", "WAF_BLOCK", "UNEXPECTED_STATUS")
+_OF_HOST, _ENOUGH, _IN_A_ROW = 10, 3, 2
+_LATELY = 5000  # attempts of all sources among which those of a host are looked for
+OF_THE_HOST = ("CONNECT_FAIL", "TLS_FAIL", "TIMEOUT_READ", "TRUNCATED", "PROTOCOL", "SERVER_ERROR", "WAF_BLOCK", "UNEXPECTED_STATUS")
 _MOST = 1000  # attempts that are folded into it
 _GRADED = 20  # deliveries of which a grade is the mean
 
@@ -33,7 +34,7 @@ _GRADED = 20  # deliveries of which a grade is the mean
 class Outlook:
     """What would become of a request now: how many seconds it would wait and for what, or that it would be refused (`wait` None) and
     why; the share of the tightest window that is left, and what the worst of its breakers is. `kind` names the failure that it would
-    be, None where it could go."""
+    be, None where it could go; `overage` what one that can go would cost for credits beyond the quota, in USD."""
 
     wait: float | None
     why: str = ""
@@ -41,6 +42,7 @@ class Outlook:
     left: float | None = None
     state: State = State.CLOSED
     kind: FailureKind | None = None
+    overage: float = 0.0
 
 
 def outlook(ledger: Ledger, asked: Asked, now: datetime) -> Outlook:
@@ -61,7 +63,7 @@ def outlook(ledger: Ledger, asked: Asked, now: datetime) -> Outlook:
         return Outlook(None, answer.reason, answer.until, left, worst, answer.kind)
     if isinstance(answer, Refusal):
         return Outlook(answer.wait, answer.reason, answer.until, left, worst, FailureKind.THROTTLED)
-    return Outlook(0.0, left=left, state=worst)
+    return Outlook(0.0, left=left, state=worst, overage=answer.overage)
 
 
 def _refuses(b: Breaker, now: datetime) -> bool:
@@ -168,22 +170,35 @@ def not_entitled(ledger: Ledger, source: str, account: str, now: datetime) -> st
     return str(detail) if asked and asked == refused else ""
 
 
-def hosts_of(ledger: Ledger, source: str, hosts: Sequence[str], since: datetime) -> tuple[str, ...]:
-    """The hosts of a source, the fastest healthy one first: by their last attempts, of which half or more failed at a host that is not
-    healthy. One that was asked less than three times is taken as it stands in the list."""
-    query = (
-        "SELECT host, ms, kind FROM attempts WHERE source = ? AND host <> '' AND at > ? AND state = 'settled' ORDER BY id DESC LIMIT 100"
+class Hosts(NamedTuple):
+    """The hosts of a source in the order of asking, those that are not healthy, and whether one is asked first to get to know it."""
+
+    order: tuple[str, ...]
+    sick: frozenset[str]
+    learning: bool
+
+
+def hosts_of(ledger: Ledger, source: str, hosts: Sequence[str], since: datetime) -> Hosts:
+    """The hosts of a source, the fastest healthy one first. Not healthy is one where the last two attempts failed, or half or more of the
+    last ten. How fast one is, is known of three attempts, by their median; whoever is healthy and not known so well goes first."""
+    marks = ",".join("?" * len(OF_THE_HOST))
+    query = (  # an attempt that found nobody was refunded, since nothing was sent
+        f"SELECT host, ms, kind FROM attempts WHERE id > (SELECT max(id) FROM attempts) - {_LATELY} AND source = ? AND host <> ''"
+        f" AND at > ? AND (state = 'settled' OR (state = 'refunded' AND kind IN ({marks}))) ORDER BY id DESC LIMIT 100"
     )
     found: dict[str, list[tuple[float, bool]]] = {host: [] for host in hosts}
-    for host, ms, kind in ledger.rows(query, source, us(since)):
+    for host, ms, kind in ledger.rows(query, source, us(since), *OF_THE_HOST):
         if host in found and len(found[host]) < _OF_HOST:
-            found[host].append((ms or 0.0, kind in _OF_THE_HOST))
-    sick = {host: bool(told) and 2 * sum(bad for _, bad in told) >= len(told) for host, told in found.items()}
-    known = [host for host, told in found.items() if len(told) >= _ENOUGH and not sick[host]]
-    median = {host: sorted(ms for ms, _ in found[host])[len(found[host]) // 2] for host in known}
-    fast = iter(sorted(known, key=lambda host: median[host]))
-    order = [next(fast) if host in median else host for host in hosts]  # those that are measured change places among themselves
-    return tuple(sorted(order, key=lambda host: sick[host]))
+            found[host].append((ms or 0.0, kind in OF_THE_HOST))
+    sick = {host for host in hosts if _is_sick([bad for _, bad in found[host]])}
+    speed = {host: sorted(ms for ms, _ in told)[len(told) // 2] for host, told in found.items() if len(told) >= _ENOUGH}
+    order = sorted(hosts, key=lambda host: (host in sick, host in speed, speed.get(host, 0.0)))
+    return Hosts(tuple(order), frozenset(sick), learning=not {*hosts} <= sick | speed.keys())
+
+
+def _is_sick(failed: Sequence[bool]) -> bool:
+    """Of a host's attempts, the latest first."""
+    return bool(failed) and (2 * sum(failed) >= len(failed) or all(failed[:_IN_A_ROW]))
 
 
 def hedges(ledger: Ledger, endpoint: str, since: datetime) -> tuple[int, int]:
@@ -223,7 +238,8 @@ def log(ledger: Ledger, sources: Sequence[str], since: datetime, most: int, *, f
 
 
 class Spend(NamedTuple):
-    """What one endpoint of a source cost in a month (UTC): requests, credits, USD, and the good bars that came."""
+    """What one endpoint of a source cost in a month (UTC): requests, credits, USD, the good bars that came, and how much of the USD was
+    paid for credits beyond the quota."""
 
     month: str
     source: str
@@ -232,13 +248,14 @@ class Spend(NamedTuple):
     credits: int
     usd: float
     bars: int
+    overage: float = 0.0
 
 
 def spending(ledger: Ledger, since: datetime) -> list[Spend]:
     """By month, source and endpoint."""
     query = (
         "SELECT strftime('%Y-%m', at / 1000000, 'unixepoch') AS month, source, endpoint, count(*), sum(cost), total(usd),"
-        " CAST(total(rows - coalesce(bad, 0)) AS INTEGER) FROM attempts WHERE at > ? AND state IN ('sent', 'settled')"
+        " CAST(total(rows - coalesce(bad, 0)) AS INTEGER), total(overage) FROM attempts WHERE at > ? AND state IN ('sent', 'settled')"
         " GROUP BY month, source, endpoint ORDER BY month, source, endpoint"
     )
     return [Spend(*row) for row in ledger.rows(query, us(since))]

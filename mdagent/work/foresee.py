@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from mdagent.guard.cost import Price
     from mdagent.market import Priority
     from mdagent.store.ledger import Ledger
     from mdagent.work.dry import Talk
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 class Gone(NamedTuple):
     """What would become of a conversation: the requests that go, their credits and USD, when the last of them goes, the seconds that they
-    wait for quota; and what refuses the rest."""
+    wait for quota; what refuses the rest; and the credits beyond the quota, with how much of the USD is for them."""
 
     at: datetime
     requests: int = 0
@@ -32,6 +33,13 @@ class Gone(NamedTuple):
     usd: float = 0.0
     waited: float = 0.0
     refused: Denied | None = None
+    beyond: int = 0
+    overage: float = 0.0
+
+    def more(self, at: datetime, cost: int, price: Price) -> Gone:
+        """And one request of so many credits, at that time."""
+        usd, overage = self.usd + price.total, self.overage + price.overage
+        return Gone(at, self.requests + 1, self.credits + cost, usd, beyond=self.beyond + price.beyond, overage=overage)
 
 
 @dataclass(slots=True)
@@ -57,11 +65,14 @@ class Foresight:
             return standing
         tally = self._tally(asked.source, what.priority)
         left, state = tally.left(self.at), standing.state
-        slot = self._purse.over(asked.rules.budgets, what.usd, self.at) or tally.slot(what.cost, what.priority, self.at)
+        price = tally.price(what.usd, what.cost, self.at)
+        slot = self._purse.over(asked.rules.budgets, price, self.at) or tally.slot(what.cost, what.priority, self.at)
         if isinstance(slot, Denied):
             return Outlook(None, slot.reason, slot.until, left, state, slot.kind)
         wait = (slot - self.at).total_seconds()
-        return Outlook(wait, until=slot if wait else None, left=left, state=state, kind=FailureKind.THROTTLED if wait else None)
+        if wait:
+            return Outlook(wait, until=slot, left=left, state=state, kind=FailureKind.THROTTLED)
+        return Outlook(0.0, left=left, state=state, overage=price.overage)
 
     def hold(self, name: str, talk: Talk, priority: Priority, *, probe: bool = False) -> Gone:
         """Take the requests of a conversation from quota and budgets, as far as these allow; the time goes on to its end. `probe`: an
@@ -71,15 +82,17 @@ class Foresight:
             return Gone(self.at, refused=Denied(standing.kind, standing.why, standing.until))
         tally, budgets, gone, refused = self._tally(name, priority), policy.rules.budgets, Gone(self.at), None
         for cost in talk.costs:
-            usd = cost * policy.usd
-            slot = self._purse.over(budgets, usd, self.at) or tally.slot(cost, priority, self.at)
-            refused = slot if isinstance(slot, Denied) else self._purse.over(budgets, usd, slot)
+            price = tally.price(cost * policy.usd, cost, self.at)
+            slot = self._purse.over(budgets, price, self.at) or tally.slot(cost, priority, self.at)
+            if not isinstance(slot, Denied):
+                price = tally.price(cost * policy.usd, cost, slot)
+            refused = slot if isinstance(slot, Denied) else self._purse.over(budgets, price, slot)
             if refused or isinstance(slot, Denied):
                 break
             tally.take(cost, slot)
-            self._purse.pay(budgets, usd, slot)
+            self._purse.pay(budgets, price.total, slot)
             self.at = slot
-            gone = Gone(slot, gone.requests + 1, gone.credits + cost, gone.usd + usd)
+            gone = gone.more(slot, cost, price)
         return gone._replace(waited=(self.at - began).total_seconds(), refused=refused)
 
     def _outlook(self, name: str, endpoint: str) -> Outlook:
@@ -95,7 +108,7 @@ class Foresight:
         if name not in self._tallies:
             policy, now = self.policy(name), self._began
             account = policy.rules.account or name
-            made = self._tallies[name] = Tally(policy.windows, now, factor_of(self.ledger, account))
+            made = self._tallies[name] = Tally(policy.windows, now, factor_of(self.ledger, account), policy.rules.overage)
             made.used(self.ledger.usage(name, policy.windows, now, account))
             block = self.ledger.blocked(name, account)
             made.first = max(now, block.until) if block else now

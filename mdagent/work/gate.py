@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_counts, read_remaining, read_retry_after
+from mdagent.guard.cost import walls
 from mdagent.guard.limits import Denied, Grant, Refusal, span
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind, Retry
 from mdagent.market import Priority
@@ -21,8 +22,9 @@ from mdagent.sources.base import COST
 from mdagent.store.quota import LOOK, NO_RULES, Lesson, Reservation, Rules
 from mdagent.store.recall import failed_since, sent_since
 from mdagent.wire.bounds import Limits, WireFailed
+from mdagent.work.addresses import Addresses
 from mdagent.work.paywalls import Paywalls
-from mdagent.work.telling import cleaned, counts_in, memory_of, network_down, rehosted
+from mdagent.work.telling import cleaned, counts_in, impostor, memory_of, network_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +61,7 @@ class Policy:
     limits: Limits
     concurrency: int
     cooldown: float
-    hosts: tuple[str, ...]
+    bases: tuple[str, ...]
     secrets: tuple[str, ...] = ()
     rules: Rules = NO_RULES
     usd: float = 0.0  # of one credit
@@ -136,9 +138,10 @@ class Gate:
     _sent: dict[str, deque[tuple[float, bool]]] = field(default_factory=dict)  # of each source: when, and was it a retry
     _degraded: set[str] = field(default_factory=set)
     _paywalls: Paywalls = field(init=False)
+    _addresses: Addresses = field(init=False)
 
     def __post_init__(self) -> None:
-        self._paywalls = Paywalls(self.ledger, self.clock)
+        self._paywalls, self._addresses = Paywalls(self.ledger, self.clock), Addresses(self.ledger, self.clock)
 
     async def converse(self, source: Source, begin: Callable[[], Conversation[T]], call: Call) -> Result[T]:
         """Drive one conversation to its end. Raises StoreError when the ledger fails; every other failure is in the result."""
@@ -186,7 +189,6 @@ class Gate:
     async def _exchange(self, source: Source, request: httpx.Request, call: Call, telling: Telling) -> Exchange:
         """Send one request; what comes of it is settled at once where it failed, else when the conversation has read it."""
         name, policy = source.spec.name, self.policy(source.spec.name)
-        request = rehosted(request, policy.hosts, telling.tried)
         exchange = await self._guarded(source, request, call, telling)
         if exchange.reply is not None:
             self._welcome(name, exchange, policy)
@@ -200,11 +202,10 @@ class Gate:
         if block and block.until <= now:
             self.ledger.unblock(name, account)
         headers = {k.lower(): v for k, v in reply.headers.items()}
-        rest = read_remaining(headers, now)
-        if rest:
-            self.ledger.block(name, rest, f"{name} says that nothing is left of its quota", account=account)
-        counts = read_counts(headers)
+        rest, counts = read_remaining(headers, now), read_counts(headers)
         window = next((w for w in policy.windows if counts and w.limit == counts.limit), None)
+        if rest and (window is None or window in walls(policy.windows, policy.rules.overage)):
+            self.ledger.block(name, rest, f"{name} says that nothing is left of its quota", account=account)
         if counts and window:
             self.ledger.correct(name, window, counts.left, account)
 
@@ -215,7 +216,7 @@ class Gate:
         barred = None if call.anyway else self._paywalls.before(name, policy.rules.account or name, request)
         got = barred or await self._reserve(name, policy, request, call, telling)
         if isinstance(got, Failure):
-            attempt = Attempt(name, call.endpoint, request.url.host, self.clock.now(), 0.0, None, 0, got, sent=False)
+            attempt = Attempt(name, call.endpoint, request.url.netloc.decode(), self.clock.now(), 0.0, None, 0, got, sent=False)
             telling.attempts.append(attempt)
             return Exchange(None, attempt, None, got)
         grant, place = got
@@ -225,11 +226,12 @@ class Gate:
             place.release()
 
     async def _granted(self, source: Source, request: httpx.Request, call: Call, telling: Telling, grant: Grant) -> Exchange:
-        """Send what may go."""
+        """Send what may go, to the address that does best by now."""
         name, policy = source.spec.name, self.policy(source.spec.name)
+        request = self._addresses.place(name, request, policy.bases, telling.attempts)
         self._note_health(name, grant, telling)
         began, start = self.clock.now(), self.clock.monotonic()
-        exchange = Exchange(grant, Attempt(name, call.endpoint, request.url.host, began, 0.0, None, 0, None), None, _CUT_SHORT)
+        exchange = Exchange(grant, Attempt(name, call.endpoint, request.url.netloc.decode(), began, 0.0, None, 0, None), None, _CUT_SHORT)
         try:
             seconds = min(policy.limits.total, call.deadline + telling.waited - start)
             exchange = await self._send(source, request, exchange, seconds)
@@ -253,8 +255,8 @@ class Gate:
         self, name: str, policy: Policy, request: httpx.Request, call: Call, telling: Telling
     ) -> tuple[Grant, asyncio.Semaphore] | Failure:
         """A grant and the place that is held with it, waiting for one as long as deadline or patience allow; else why there is none."""
-        cost, ticket, said = request.extensions.get(COST, 1), None, None
-        what = Reservation(call.endpoint, request.url.host, self.run, call.subject, cost, cost * policy.usd, call.interval, call.priority)
+        cost, host, ticket, said = request.extensions.get(COST, 1), request.url.netloc.decode(), None, None
+        what = Reservation(call.endpoint, host, self.run, call.subject, cost, cost * policy.usd, call.interval, call.priority)
         try:
             while True:
                 left = max(call.patience - telling.waited, call.deadline + telling.waited - self.clock.monotonic())
@@ -306,7 +308,7 @@ class Gate:
             return replace(exchange, failure=cleaned(error.failure, policy.secrets), sent=error.sent)
         told = counts_in(reply, policy.secrets)
         attempt = replace(exchange.attempt, status=reply.status_code, size=len(reply.content), headers=told)
-        failure = self._impostor(reply) or source.error_in(reply)
+        failure = impostor(reply, self.world) or source.error_in(reply)
         if failure is None:
             return replace(exchange, attempt=attempt, reply=reply)
         wait = read_retry_after(reply.headers.get("retry-after"), reply.headers.get("date"), self.clock.now())
@@ -317,14 +319,6 @@ class Gate:
             failure = replace(failure, detail=detail)
         failure = cleaned(replace(failure, retry_after=wait), policy.secrets)
         return replace(exchange, attempt=attempt, failure=failure, unwanted=unwanted)
-
-    def _impostor(self, reply: httpx.Response) -> Failure | None:
-        """A sandbox marks its answers, so that a base_url that leads to one cannot put synthetic bars among live ones."""
-        if self.world != "live" or "x-mdagent-world" not in reply.headers:
-            return None
-        return Failure(
-            FailureKind.MISMATCH, "the answer is synthetic: this base_url leads to a sandbox; use it with --sandbox", reply.status_code
-        )
 
     def remember_unknown(self, name: str, symbol: str, failure: Failure) -> None:
         """No process asks this source for this symbol again before a day has passed."""
@@ -353,7 +347,8 @@ class Gate:
         charge = failure.consequence.charge if failure else Charge.CHARGED
         refund = not exchange.sent and charge in (Charge.REFUNDED, Charge.UNLESS_SENT)
         policy = self.policy(attempt.source)
-        lesson = Lesson(attempt.source, policy.windows, policy.rules, grant.generations, exchange.unwanted)
+        spared = self._addresses.spares(attempt, policy.bases)
+        lesson = Lesson(attempt.source, policy.windows, policy.rules, grant.generations, exchange.unwanted, spared)
         down = self.ledger.settle(grant.token, attempt, refund=refund, lesson=lesson)
         _log.info("%s %s: %s in %.0f ms", attempt.source, attempt.endpoint, failure.kind if failure else attempt.status, attempt.ms)
         self._sent.setdefault(attempt.source, deque()).append((self.clock.monotonic(), telling.tried > 1))
@@ -385,10 +380,14 @@ class Gate:
         now, sent = self.clock.monotonic(), self._sent.setdefault(name, deque())
         while sent and sent[0][0] < now - _MEMORY:
             sent.popleft()
-        budget = Budget(len(sent), sum(again for _, again in sent))
-        if telling.once or (call.others and failure.consequence.retry is Retry.ONCE):
+        left, bases = call.deadline + telling.waited - now, self.policy(name).bases
+        if telling.once or left <= 0:
             return None
-        return next_pause(failure, telling.tried, call.deadline + telling.waited - now, budget, self.dice)
+        if self._addresses.another(failure, telling.attempts, bases, others=call.others):
+            return 0.0
+        if call.others and failure.consequence.retry is Retry.ONCE:
+            return None
+        return next_pause(failure, telling.tried, left, Budget(len(sent), sum(again for _, again in sent)), self.dice)
 
     def _place(self, name: str, concurrency: int) -> asyncio.Semaphore:
         if name in self._degraded and concurrency > 1:

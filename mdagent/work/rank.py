@@ -129,7 +129,7 @@ class Form:
             latency=told.latency,
             left=ahead.left,
             wait=ahead.wait or 0.0,
-            usd=policy.usd * requests,
+            usd=(policy.usd + ahead.overage) * requests,
             delay=source.plan.delay.total_seconds(),
             direct=direct,
             metered=source.spec.needs_key,

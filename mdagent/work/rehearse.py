@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from mdagent.guard.cost import beyond
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import Interval
 from mdagent.work.calendar import ensure_all, read_sessions, remembering
@@ -207,6 +208,8 @@ class Rehearsal:
             failure = Failure(FailureKind.NO_DATA, lack.notes[0])
         if probe:
             said.append("every breaker is open: a probe")
+        if over := sum(g.beyond for g in gone):
+            said.append(f"{beyond(over)}, for {sum(g.overage for g in gone):.4f} USD")
         late = any(g.waited > self.means.patience for g in gone)
         if late:
             said.append(f"a fetch does not wait so long ({self.means.patience:.0f} s at most)")

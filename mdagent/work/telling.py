@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _COUNTS = re.compile(r"date|age|retry-after|[a-z0-9-]*(rate-?limit|credits|messages|quota)[a-z0-9-]*")
 _MOST_COUNTS = 16
+_MADE = "mdagent.made"  # in a request's extensions: what it is remembered by, as it was before it was sent elsewhere
 
 
 def network_down(failure: Failure) -> Failure:
@@ -22,19 +23,37 @@ def network_down(failure: Failure) -> Failure:
 
 
 def memory_of(request: httpx.Request) -> str:
-    """What makes two requests one, whichever of a provider's hosts they went to."""
-    return f"{request.method} {request.url.raw_path.decode()}"
+    """What makes two requests one, whichever of a source's addresses they went to."""
+    return str(request.extensions.get(_MADE) or f"{request.method} {request.url.raw_path.decode()}")
 
 
-def rehosted(request: httpx.Request, hosts: tuple[str, ...], tried: int) -> httpx.Request:
-    """Where a provider has several hosts, the first try goes to the first of them, a second one to the next."""
-    if request.url.host not in hosts:
+def rehosted(request: httpx.Request, bases: tuple[str, ...], best: str) -> httpx.Request:
+    """The request to any of these addresses, sent to the `best` of them instead; one to another place goes there."""
+    url, there = request.url, type(request.url)(best)
+    here = next((one for one in map(type(url), bases) if _within(url, one)), None)
+    if here is None or here == there:
         return request
-    there = hosts[(tried - 1) % len(hosts)]
-    if there == request.url.host:
-        return request
+    path = _path(there) + url.raw_path[len(_path(here)) :]
+    moved = url.copy_with(scheme=there.scheme, host=there.host, port=there.port, raw_path=path)
     headers = {k: v for k, v in request.headers.items() if k != "host"}
-    return type(request)(request.method, request.url.copy_with(host=there), headers=headers, extensions=request.extensions)
+    return type(request)(request.method, moved, headers=headers, extensions=request.extensions | {_MADE: memory_of(request)})
+
+
+def _within(url: httpx.URL, base: httpx.URL) -> bool:
+    return (url.scheme, url.netloc) == (base.scheme, base.netloc) and url.raw_path.startswith(_path(base) + b"/")
+
+
+def _path(base: httpx.URL) -> bytes:
+    return base.raw_path.rstrip(b"/")
+
+
+def impostor(reply: httpx.Response, world: str) -> Failure | None:
+    """A sandbox marks its answers, so that a base_url that leads to one cannot put synthetic bars among live ones."""
+    if world != "live" or "x-mdagent-world" not in reply.headers:
+        return None
+    return Failure(
+        FailureKind.MISMATCH, "the answer is synthetic: this base_url leads to a sandbox; use it with --sandbox", reply.status_code
+    )
 
 
 def counts_in(reply: httpx.Response, secrets: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

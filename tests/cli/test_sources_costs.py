@@ -13,7 +13,9 @@ from tests.cli.test_sources_status import ask, ledger_of
 if TYPE_CHECKING:
     from tests.cli.shell import Shell
 
-HEADER = "kind,period,source,endpoint,requests,credits,usd,good_bars,usd_per_1000_bars,plan,fee_usd,forecast_usd,budget_usd,left_usd"
+HEADER = (
+    "kind,period,source,endpoint,requests,credits,usd,good_bars,usd_per_1000_bars,plan,fee_usd,forecast_usd,budget_usd,left_usd,overage_usd"
+)
 LIVE = {"MDAGENT_SANDBOX": ""}
 
 

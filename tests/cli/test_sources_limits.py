@@ -13,7 +13,7 @@ from tests.cli.test_sources_status import ask, ledger_of, slowed
 if TYPE_CHECKING:
     from tests.cli.shell import Shell
 
-HEADER = "source,window,of,limit,used,left,critical,high,normal,low,batch,factor,resets_at,waiting,waits"
+HEADER = "source,window,of,limit,used,left,critical,high,normal,low,batch,factor,resets_at,waiting,waits,overage"
 TWO = "[{limit: 10, per: 1m}, {limit: 500, per: day, zone: America/New_York}]"
 
 

@@ -116,7 +116,7 @@ def test_a_word_that_is_none_of_the_few_is_refused_with_the_nearest(tmp_path: Pa
     "url", ["https://example.com", "https://example.com:8443/api", "http://127.0.0.1:8000", "http://localhost:1", "http://[::1]:9"]
 )
 def test_a_base_url_is_https_or_plain_http_to_this_machine(tmp_path: Path, url: str) -> None:
-    assert yahoo(tmp_path, f"base_url: '{url}/'").base_url == url
+    assert yahoo(tmp_path, f"base_url: '{url}/'").base_url == (url,)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_base_url_in_a_private_network_must_be_allowed_by_name(tmp_path: Path,
     error = refusal(tmp_path, text)
     assert "private network" in error.message
     assert "allow_private_hosts" in error.hint
-    assert settings_of(tmp_path, f"{text}\nwire: {{allow_private_hosts: true}}\n").sources["yahoo"].base_url == f"https://{host}"
+    assert settings_of(tmp_path, f"{text}\nwire: {{allow_private_hosts: true}}\n").sources["yahoo"].base_url == (f"https://{host}",)
 
 
 def test_permission_for_private_hosts_does_not_permit_plain_http(tmp_path: Path) -> None:
@@ -151,7 +151,55 @@ def test_permission_for_private_hosts_does_not_permit_plain_http(tmp_path: Path)
 def test_a_variable_is_read_in_key_and_base_url(tmp_path: Path) -> None:
     got = yahoo(tmp_path, "api_key: '${K}', base_url: 'http://127.0.0.1:${PORT}/'", K=KEY, PORT="8123")
     assert got.api_key == Secret(KEY)
-    assert got.base_url == "http://127.0.0.1:8123"
+    assert got.base_url == ("http://127.0.0.1:8123",)
+
+
+TWO = ("https://one.example", "http://127.0.0.1:${PORT}/api")
+
+
+def test_a_base_url_may_be_a_list_each_of_it_judged_as_one(tmp_path: Path) -> None:
+    told = ("https://one.example", "http://127.0.0.1:8123/api")
+    assert yahoo(tmp_path, f"base_url: ['{TWO[0]}/', '{TWO[1]}']", PORT="8123").base_url == told
+    for words in (",".join(TWO), f"[{TWO[0]}/ , {TWO[1]}]"):
+        assert yahoo(tmp_path, "", MDAGENT_SOURCES__YAHOO__BASE_URL=words, PORT="8123").base_url == told
+    assert yahoo(tmp_path, "", MDAGENT_SOURCES__YAHOO__BASE_URL="http://[::1]").base_url == ("http://[::1]",), "a bracket is no list"
+
+
+@pytest.mark.parametrize(
+    ("listed", "says"),
+    [
+        (
+            "['https://a.example', 'http://b.example']",
+            "base_url[1] is 'http://b.example': it must be https: plain http is only for a loopback",
+        ),
+        ("['https://a.example', 5]", "base_url[1] is 5: it must be an address"),
+        (
+            "['https://a.example', 'https://A.example:443/x']",
+            "base_url[1] is 'https://A.example:443/x': it must be at another host or port",
+        ),
+        ("['https://a.example', ['https://b.example']]", "base_url[1] is a list: it must be an address"),
+        ("[]", "base_url is a list: it must be an address such as https://host/path, or a list of 1 to 8 of them"),
+        (
+            str([f"https://h{n}.example" for n in range(9)]),
+            "base_url is a list: it must be an address such as https://host/path, or a list",
+        ),
+        ("{a: b}", "base_url is a mapping: it must be an address"),
+        ("['https://a.example', 'https://${H}/x y']", "base_url[1] is 'https://${H}/x y': it must be an address"),
+    ],
+)
+def test_what_is_wrong_in_a_list_of_addresses_is_named(tmp_path: Path, listed: str, says: str) -> None:
+    assert f"sources.yahoo.{says}" in refusal(tmp_path, f"sources: {{yahoo: {{base_url: {listed}}}}}", H=KEY).message
+
+
+def test_every_address_of_a_list_is_looked_at_for_private_networks(tmp_path: Path) -> None:
+    error = refusal(tmp_path, "sources: {yahoo: {base_url: ['https://a.example', 'https://10.0.0.5']}}")
+    assert "10.0.0.5 is an address of a private network" in error.message
+
+
+def test_a_variable_of_a_list_that_is_not_set_is_named(tmp_path: Path) -> None:
+    assert (
+        "the environment variable NO_SUCH is not set" in refusal(tmp_path, "sources: {yahoo: {base_url: ['https://${NO_SUCH}']}}").message
+    )
 
 
 def test_a_variable_that_is_not_set_is_named_with_the_path(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdagent.guard.cost import Budget
+from mdagent.guard.cost import Budget, Price, foreseen, price, walls
 from mdagent.guard.forecast import Purse, Tally
 from mdagent.guard.limits import Denied, Grant, Usage, Window, admit, usable
 from mdagent.guard.outcome import FailureKind
@@ -115,28 +115,28 @@ def purse(spent: float = 0.0) -> Purse:
 
 def test_a_budget_holds_what_was_spent_and_what_is_foreseen() -> None:
     budgets, made = [Budget(1.0, "day", "yahoo"), Budget(5.0, "month")], purse(0.4)
-    assert made.over(budgets, 0.6, NOW) is None
+    assert made.over(budgets, Price(0.6), NOW) is None
     made.pay(budgets, 0.6, NOW)
-    refused = made.over(budgets, 0.1, NOW)
+    refused = made.over(budgets, Price(0.1), NOW)
     assert refused is not None
     assert (refused.kind, refused.until) == (FailureKind.BUDGET, datetime(2024, 3, 10, 0, 1, tzinfo=UTC))
     assert "1.00 USD a day for yahoo would be passed: 1.0000 is spent, 0.1000 more" in refused.reason
-    assert made.over(budgets, 0.0, NOW) is None, "what costs nothing always may"
+    assert made.over(budgets, Price(0.0), NOW) is None, "what costs nothing always may"
 
 
 def test_the_next_day_has_a_budget_of_its_own_and_the_month_has_not() -> None:
     tomorrow = NOW + timedelta(days=1)
     day, month, made = [Budget(1.0, "day")], [Budget(1.5, "month")], purse()
     made.pay([*day, *month], 1.0, NOW)
-    assert made.over(day, 1.0, tomorrow) is None
-    assert made.over(month, 1.0, tomorrow) is not None
+    assert made.over(day, Price(1.0), tomorrow) is None
+    assert made.over(month, Price(1.0), tomorrow) is not None
 
 
 def test_a_budget_for_all_is_spent_by_each_source() -> None:
     whole, made = Budget(1.0, "day"), purse()
     made.pay([Budget(9.0, "day", "yahoo"), whole], 0.7, NOW)
-    assert made.over([Budget(0.5, "day", "tiingo"), whole], 0.2, NOW) is None
-    refused = made.over([Budget(0.5, "day", "tiingo"), whole], 0.4, NOW)
+    assert made.over([Budget(0.5, "day", "tiingo"), whole], Price(0.2), NOW) is None
+    refused = made.over([Budget(0.5, "day", "tiingo"), whole], Price(0.4), NOW)
     assert refused is not None
     assert refused.reason.startswith("the budget of 1.00 USD a day would be passed: 0.7000")
 
@@ -147,4 +147,39 @@ def test_two_budgets_over_one_time_are_paid_once(per: str) -> None:
     first = datetime(2024, 3, 1, 12, 0, tzinfo=UTC)
     budgets, made = [Budget(1.0, "day"), Budget(1.0, "month")], Purse(lambda *_: 0.0)
     made.pay(budgets, 0.5, first)
-    assert made.over([b for b in budgets if b.per == per], 0.5, first) is None
+    assert made.over([b for b in budgets if b.per == per], Price(0.5), first) is None
+
+
+# Overage
+
+
+@given(windows, past, costs)
+def test_what_lies_beyond_the_calendar_is_priced_as_an_admission_prices_it(
+    windows: list[Window], past: list[tuple[int, int, int | None]], costs: list[int]
+) -> None:
+    usage = list[Usage]()
+    for ago, cost, days in sorted(past, key=lambda one: -one[0]):
+        at = NOW - timedelta(seconds=ago)
+        usage.append(Usage(at, cost, dated=None if days is None else at + timedelta(days=days)))
+    made = Tally(windows, NOW, overage=0.5)
+    made.used(usage)
+    for cost in costs:
+        slot = made.slot(cost, HIGH, NOW)
+        if isinstance(slot, Denied):
+            continue
+        expected = price(windows, 0.5, 0.25, cost, slot, used=lambda window, at=slot: window.counted(usage, at))  # type: ignore[misc]
+        assert made.price(0.25, cost, slot) == expected
+        answer = admit(walls(windows, 0.5), usage, cost, slot)
+        assert isinstance(answer, Grant)
+        made.take(cost, slot)
+        usage.append(Usage(slot, cost))
+
+
+def test_a_month_that_goes_on_as_it_began_pays_for_what_it_does_not_include() -> None:
+    month, day, calls = Window(10, "month"), Window(2, "day"), Window(10, "month", of="requests")
+    assert foreseen([month], 0.5, 0.0, (4, 8), 2.0) == 3.0, "sixteen credits, ten of which are included"
+    assert foreseen([month], 0.5, 0.0, (4, 4), 2.0) == 0.0
+    assert foreseen([month], 0.5, 2.0, (4, 4), 2.0) == 2.0, "what is paid is paid"
+    assert foreseen([calls], 0.5, 0.0, (8, 16), 2.0) == 6.0, "six requests of two credits"
+    assert foreseen([day], 0.5, 1.5, (8, 16), 2.0) == 3.0, "day by day, at the same rate"
+    assert foreseen([Window(1, 60.0)], 0.5, 0.0, (8, 16), 2.0) == 0.0

@@ -199,3 +199,9 @@ def test_never_more_than_the_limit_in_a_day_of_the_zone(limit: int, zone: str, h
     for skew in (-60, 0, 60):  # seconds by which the provider's clock may differ
         days = [(u.at + timedelta(seconds=skew)).astimezone(ZoneInfo(zone)).date() for u in usage]
         assert all(days.count(day) <= limit for day in days)
+
+
+def test_what_a_window_does_not_include_of_a_request() -> None:
+    day, calls = Window(10, "day"), Window(2, "day", of="requests")
+    assert [day.beyond(used, 4) for used in (0, 6, 7, 10, 20)] == [0, 0, 1, 4, 4]
+    assert [calls.beyond(used, 4) for used in (0, 1, 2, 3)] == [0, 0, 4, 4], "whole or not at all"

@@ -131,7 +131,7 @@ async def ask(place: str, ledger: Path, window: Window, times: int) -> None:
 
     clock = SystemClock()
     wire = open_wire("live", clock, options=WireOptions(loopback=frozenset({place})))
-    policy = Policy((window,), Limits(), 1, SPEC.cooldown, (place,))
+    policy = Policy((window,), Limits(), 1, SPEC.cooldown, (f"http://{place}",))
     with open_ledger(ledger, clock) as opened:
         gate = Gate(opened, wire, clock, random.Random(), f"run-{os.getpid()}", lambda _: policy, lambda _: say("waiting"), "live")
         await wire.send(httpx.Request("GET", f"http://{place}/warm"), Limits())

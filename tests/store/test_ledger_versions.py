@@ -14,7 +14,7 @@ from mdagent.guard.limits import Refusal, Window
 from mdagent.store.ledger import open_ledger
 from mdagent.store.ledger_schema import STEPS, VERSION
 from mdagent.store.quota import Reservation, Rules, us
-from mdagent.store.recall import hosts_of
+from mdagent.store.recall import hosts_of, spending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +71,22 @@ def test_a_ledger_of_version_2_keeps_its_pace_its_spend_and_its_queue(tmp_path: 
         assert [isinstance(answer, Refusal) for answer in granted] == [False, True]
 
 
+def test_what_was_spent_before_overage_was_told_apart_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as db:
+        for step in STEPS[:3]:
+            for statement in step.split(";"):
+                db.execute(statement)
+        put = "INSERT INTO attempts (at, source, account, endpoint, host, run, subject, cost, usd, state)"
+        db.execute(f"{put} VALUES (?,'yahoo','yahoo','bars','h','r','AAPL',1,0.5,'settled')", (us(START),))
+        db.execute("PRAGMA user_version=3")
+    with open_ledger(path, VirtualClock(START + timedelta(minutes=1))) as ledger:
+        (spend,) = spending(ledger, START - timedelta(days=1))
+        assert (spend.usd, spend.overage) == (0.5, 0.0)
+        over = Rules("yahoo", overage=0.25)
+        assert [ledger.reserve("yahoo", (Window(2, "day"),), what=WHAT, rules=over).overage for _ in range(2)] == [0.0, 0.25]  # type: ignore[union-attr]
+
+
 def test_opening_it_twice_changes_nothing_more(old: Path) -> None:
     for _ in range(2):
         with open_ledger(old, VirtualClock(START)) as ledger:
@@ -92,12 +108,16 @@ def test_a_ledger_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     ("asked", "order"),
     [
         ([], "abc"),
-        ([("a", 900, None)] * 3 + [("b", 100, None)] * 3, "bac"),
-        ([("a", 900, None)] * 3 + [("b", 100, None)] * 2, "abc"),
-        ([("a", 900, None)] * 3 + [("c", 100, None)] * 3, "cba"),
+        ([("a", 900, None)] * 2, "abc"),
+        ([("a", 900, None)] * 3, "bca"),
+        ([("a", 900, None)] * 3 + [("b", 100, None)] * 3, "cba"),
+        ([("a", 900, None)] * 3 + [("b", 100, None)] * 2, "bca"),
+        ([("a", 900, None)] * 3 + [("b", 100, None)] * 3 + [("c", 500, None)] * 3, "bca"),
         ([("a", 5, "CONNECT_FAIL")], "bca"),
-        ([("a", 5, None), ("a", 5, "SERVER_ERROR")] * 5 + [("b", 100, None)] * 3, "bca"),
-        ([("a", 5, "UNKNOWN_SYMBOL")] * 5, "abc"),
+        ([("a", 5, None)] * 8 + [("a", 5, "CONNECT_FAIL")], "bca"),
+        ([("a", 5, None)] * 8 + [("a", 5, "CONNECT_FAIL")] * 2 + [("b", 100, None)] * 3 + [("c", 90, None)] * 3, "cba"),
+        ([("a", 5, None), ("a", 5, "SERVER_ERROR")] * 5 + [("b", 100, None)] * 3, "cba"),
+        ([("a", 5, "UNKNOWN_SYMBOL")] * 5, "bca"),
     ],
 )
 def test_the_fastest_healthy_host_comes_first(tmp_path: Path, asked: list[tuple[str, int, str | None]], order: str) -> None:
@@ -108,4 +128,4 @@ def test_the_fastest_healthy_host_comes_first(tmp_path: Path, asked: list[tuple[
         )
         with sqlite3.connect(tmp_path / "l.db") as db:
             db.executemany(put, [(us(START), *row) for row in asked])
-        assert "".join(hosts_of(ledger, "s", ("a", "b", "c"), START - timedelta(hours=1))) == order
+        assert "".join(hosts_of(ledger, "s", ("a", "b", "c"), START - timedelta(hours=1)).order) == order

@@ -106,6 +106,7 @@ class Stage:
     usd: float = 0.0
     luck: float = 0.5
     world: str = "live"
+    bases: tuple[str, ...] = SPEC.bases
     asked: list[tuple[float, str]] = field(default_factory=list)
     limits: list[Limits] = field(default_factory=list)
     requests: list[httpx.Request] = field(default_factory=list)
@@ -148,7 +149,7 @@ class Stage:
 
     def policy(self, name: str) -> Policy:
         self.policies.append(name)
-        return Policy(self.windows, Limits(), self.concurrency, SPEC.cooldown, HOSTS, self.secrets, self.rules, self.usd)
+        return Policy(self.windows, Limits(), self.concurrency, SPEC.cooldown, self.bases, self.secrets, self.rules, self.usd)
 
     def gate(self) -> Gate:
         return Gate(self.ledger, self, self.clock, self, "run-1", self.policy, self.said.append, self.world)

@@ -26,7 +26,7 @@ from mdagent.market import Priority
 from mdagent.store.ledger import open_ledger
 from mdagent.wire.bounds import Limits
 from mdagent.work.gate import Call, Gate, Policy
-from tests.work.played import HOSTS, SPEC, START, Parrot, says
+from tests.work.played import SPEC, START, Parrot, says
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +57,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.clock, self.dice = VirtualClock(START), random.Random(self.seed)
-        self.policy = Policy(self.windows, Limits(), self.side_by_side, SPEC.cooldown, HOSTS)
+        self.policy = Policy(self.windows, Limits(), self.side_by_side, SPEC.cooldown, SPEC.bases)
         self.gates = [self.gate(n) for n in range(GATES)]
 
     def gate(self, number: int) -> Gate:

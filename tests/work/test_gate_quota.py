@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -12,7 +12,7 @@ from mdagent.guard.limits import Window
 from mdagent.guard.outcome import FailureKind
 from mdagent.sources.base import COST
 from mdagent.store.quota import Rules
-from tests.work.played import START, Parrot, Stage, fails, says
+from tests.work.played import SPEC, START, Parrot, Stage, fails, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 K = FailureKind
+ONE = SPEC.bases[:1]
 
 
 def test_a_request_waits_for_its_quota_as_long_as_the_deadline_allows(play: Callable[..., Stage]) -> None:
@@ -76,7 +77,7 @@ def test_a_request_that_the_quota_never_allows_is_refused_at_once_and_waits_for_
     ],
 )
 def test_quota_comes_back_only_where_nothing_was_sent(play: Callable[..., Stage], answer: object, left: int) -> None:
-    some = play(answer, windows=(Window(1000, 60.0),), luck=1.0)
+    some = play(answer, windows=(Window(1000, 60.0),), luck=1.0, bases=ONE)
     some.ask("x", deadline=0.001)  # too short for a second try
     used = some.ledger.usage("parrot", some.windows, some.clock.now())
     assert 1000 - sum(u.cost for u in used) == left
@@ -181,3 +182,44 @@ def test_five_requests_that_a_source_does_not_understand_within_ten_minutes_are_
         some.clock.pause(60.0)
         told = ["parrot refused 5 requests as bad ones within ten minutes: is this mdagent older than what parrot expects?"]
         assert some.said == (told if n >= 4 else [])
+
+
+# Overage
+
+
+PAID = Rules(overage=0.5)
+
+
+def test_a_request_that_never_went_out_pays_no_overage_and_leaves_the_quota_to_the_next(play: Callable[..., Stage]) -> None:
+    some = play(fails(K.CONNECT_FAIL, sent=False), says(), says(), windows=(Window(1, "day"),), rules=PAID, usd=0.25, luck=1.0, bases=ONE)
+    some.ask("x", deadline=0.001)  # too short for a second try
+    assert some.ask("y", "z").value == ["word"] * 2
+    assert some.ledger.rows("SELECT cost, usd, overage FROM attempts ORDER BY id") == [(0, 0, 0), (1, 0.25, 0), (1, 0.75, 0.5)]
+
+
+def test_a_refunded_overage_is_no_spend(play: Callable[..., Stage]) -> None:
+    some = play(says(), fails(K.CONNECT_FAIL, sent=False), windows=(Window(1, "day"),), rules=PAID, luck=1.0, bases=ONE)
+    some.ask("x")
+    some.ask("y", deadline=0.001)
+    assert some.ledger.rows("SELECT cost, usd, overage FROM attempts ORDER BY id") == [(1, 0, 0), (0, 0, 0)]
+
+
+def test_a_provider_that_says_nothing_is_left_of_a_day_is_paid_and_one_that_says_so_of_a_minute_is_left_alone(
+    play: Callable[..., Stage],
+) -> None:
+    spent: Any = {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "30"}
+    windows = (Window(9, 60.0), Window(5, "day"))
+    some = play(says(x_ratelimit_limit="5", **spent), says(x_ratelimit_limit="9", **spent), says(), windows=windows, rules=PAID)
+    assert some.ask("x", "y", "z", deadline=120.0).value == ["word"] * 3
+    assert some.times() == [0.0, 0.0, 62.0]
+    assert some.ledger.rows("SELECT usd FROM attempts WHERE state = 'settled' ORDER BY id") == [(0,), (0.5,), (0.5,)], (
+        "others used the rest"
+    )
+
+
+def test_a_provider_that_refuses_for_its_quota_is_left_alone_whatever_we_would_pay(play: Callable[..., Stage]) -> None:
+    some = play(says(), windows=(Window(5, "day"),), rules=PAID)
+    some.ledger.block("parrot", 600.0, "parrot asked to be left alone (QUOTA_EXHAUSTED)")
+    result = some.ask("x")
+    assert result.failure is not None
+    assert (result.failure.kind, some.asked) == (K.THROTTLED, [])

@@ -126,7 +126,7 @@ class Town:
 
     def policy(self, name: str) -> Policy:
         others = tuple(other for other in self.names if other != name)
-        return Policy(MANY, Limits(), 2, 300.0, (f"{name}.example",), rules=Rules(others=others))
+        return Policy(MANY, Limits(), 2, 300.0, (f"https://{name}.example",), rules=Rules(others=others))
 
     async def send(self, request: httpx.Request, limits: Limits) -> httpx.Response:
         """The wire of every process."""

@@ -104,13 +104,12 @@ def _place(url: httpx.URL) -> str:
 def _checked(adapter: Adapter, address: str) -> str:
     """The address, if it lies where this provider was asked, or on another of its own hosts. Raises ConversationFailed SECURITY_BLOCK:
     the key must not go elsewhere. It is read by the library that will call it: two readings of one address could differ."""
-    here = httpx.URL(adapter.base)
     try:
         there = httpx.URL(address)
         place = (there.scheme, there.host, there.port)
     except (httpx.InvalidURL, UnicodeError, ValueError):
         there, place = httpx.URL(), ("", "", None)
-    ours = {(here.scheme, here.host, here.port)} | {("https", host, None) for host in adapter.spec.hosts}
+    ours = {(here.scheme, here.host, here.port) for here in map(httpx.URL, (*adapter.bases, *adapter.spec.bases))}
     if place not in ours or there.userinfo:
         msg = f"the next page of {adapter.spec.title} lies at {one_line(there.host or address, 60)!a}: not followed"
         raise failed(FailureKind.SECURITY_BLOCK, msg)

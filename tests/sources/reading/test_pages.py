@@ -65,12 +65,12 @@ def page(days: Sequence[int], following: str = "") -> httpx.Response:
     return reply({"days": list(days), "next": following})
 
 
-def walk(*replies: httpx.Response, base_url: str | None = None) -> tuple[list[httpx.Request], BarSet]:
+def walk(*replies: httpx.Response, base_url: str | list[str] | None = None) -> tuple[list[httpx.Request], BarSet]:
     adapter = Paged(FREE, api_key="secret", base_url=base_url)
     return hold(pages(adapter, adapter.get("/bars?page=1"), read), *replies)
 
 
-def broken(*replies: httpx.Response, base_url: str | None = None) -> ConversationFailed:
+def broken(*replies: httpx.Response, base_url: str | list[str] | None = None) -> ConversationFailed:
     with pytest.raises(ConversationFailed) as caught:
         walk(*replies, base_url=base_url)
     return caught.value
@@ -134,6 +134,13 @@ def test_a_replaced_address_is_followed_too() -> None:
     here = "http://127.0.0.1:8800"
     assert len(walk(page([2], f"{here}/bars?page=2"), page([3]), base_url=here)[0]) == 2
     assert broken(page([2], "http://127.0.0.1:8801/bars?page=2"), base_url=here).failure.kind is K.SECURITY_BLOCK
+
+
+def test_each_of_several_addresses_may_lead_to_another_one_of_them_and_nowhere_else() -> None:
+    both = ["http://127.0.0.1:8800", "http://127.0.0.1:8801/api"]
+    asked, _ = walk(page([2], f"{both[1]}/bars?page=2"), page([3]), base_url=both)
+    assert [str(request.url) for request in asked] == [f"{both[0]}/bars?page=1", f"{both[1]}/bars?page=2"]
+    assert broken(page([2], "http://127.0.0.1:8802/bars?page=2"), base_url=both).failure.kind is K.SECURITY_BLOCK
 
 
 @given(st.text(max_size=60))
