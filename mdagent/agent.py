@@ -18,7 +18,7 @@ from mdagent.work.report import Line, Report
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from contextlib import AbstractContextManager
-    from datetime import datetime
+    from datetime import datetime, timedelta
     from pathlib import Path
 
     from mdagent.clock import Clock
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from mdagent.guard.backoff import Dice
     from mdagent.guard.outcome import Failure
     from mdagent.market import Listing, MarketStatus, Quote
+    from mdagent.quality.modes import Mode
     from mdagent.roster import Roster
     from mdagent.sources.base import Source
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
     from mdagent.work.ask import Ask, Events
     from mdagent.work.compare import Comparison, How
+    from mdagent.work.doubt import Doubt
     from mdagent.work.fetch import Tools
     from mdagent.work.fit import Wish
     from mdagent.work.gate import Gate, Policy
@@ -126,9 +128,9 @@ class Agent:
 
         return barset(request, served.rows)
 
-    def fetch(self, requests: Sequence[BarRequest], *, source: str = "auto", refresh: bool = False) -> Served:
-        """Bars of every request, from the store where it has them, else from a source. A failure of one symbol is in its line.
-        Raises StoreError, ConfigError."""
+    def fetch(self, requests: Sequence[BarRequest], *, source: str = "auto", refresh: bool = False, doubt: Doubt | None = None) -> Served:
+        """Bars of every request, from the store where it has them, else from a source; and from others too, as far as `doubt` asks. A
+        failure of one symbol is in its line. Raises StoreError, ConfigError."""
         began = self.clock.monotonic()
         requests = list(dict.fromkeys(self._clamped(r) for r in requests))
         names = self.roster.names(source)
@@ -142,6 +144,8 @@ class Agent:
             lines |= dict(zip(missing, fetched, strict=True))
             found, rows = self._read([lines[r] for r in requests], names)
             lines = dict(zip(requests, found, strict=True))
+        if doubt is not None:
+            lines, rows = self._confirmed(lines, rows, names, doubt)
         ms = 1000 * (self.clock.monotonic() - began)
         return Served(rows, Report(tuple(lines[r] for r in requests), self._run_name(), ms))
 
@@ -271,6 +275,41 @@ class Agent:
             lines, rows = whole_series(reader, [found[r] for r in requests], names)
             return dict(zip(requests, lines, strict=True)), rows
 
+    def _confirmed(
+        self, lines: dict[BarRequest, Line], rows: list[tuple[object, ...]], names: Sequence[str], doubt: Doubt
+    ) -> tuple[dict[BarRequest, Line], list[tuple[object, ...]]]:
+        """The lines after a second opinion where one was called for; and the rows, which may come from another source now."""
+        from mdagent.work.doubt import further
+
+        if not any(further(line, doubt) for line in lines.values()):
+            return lines, rows
+        from mdagent.work.crosscheck import Bench, confirm
+
+        def able(request: BarRequest) -> list[str]:
+            return [server.source.spec.name for server in self.wish(request, names).servers]
+
+        def fetch(request: BarRequest, name: str) -> Line:
+            return self.fetch([request], source=name).report.lines[0]
+
+        bench = Bench(able, fetch, self.store, self._sessions, self.clock.now(), self._mode, *self._weights(names))
+        told = [confirm(line, doubt, bench) for line in lines.values()]
+        found, rows = self._read(told, names)
+        return dict(zip(lines, found, strict=True)), rows
+
+    def _weights(self, names: Sequence[str]) -> tuple[dict[str, float], dict[str, timedelta]]:
+        """What each source has earned by its late grades, and how late its finished bars may change."""
+        from mdagent.store.recall import grade_of
+
+        scores = {name: grade_of(self.ledger, name, self.roster.account(name)) for name in names}
+        earned = {name: score / 100 for name, score in scores.items() if score is not None}
+        return earned, {source.spec.name: source.delay for source in self._able(names)}
+
+    @property
+    def _mode(self) -> Mode:
+        from mdagent.quality.modes import mode_named
+
+        return mode_named(self.settings.fetch.mode)
+
     def _read(self, lines: Sequence[Line], names: Sequence[str]) -> tuple[list[Line], list[tuple[object, ...]]]:
         from mdagent.work.standing import whole_series
 
@@ -325,7 +364,8 @@ class Agent:
 
         deadline, bounded = self.settings.fetch.deadline, self.settings.world != "replay"
         known = partial(known_sessions, closures=self.settings.sessions.closures)
-        return Tools(self.store, self.ledger, gate, self.clock, self._sessions, deadline, patience, bounded_depth=bounded, known=known)
+        with_all = (self.store, self.ledger, gate, self.clock, self._sessions, deadline, patience)
+        return Tools(*with_all, bounded_depth=bounded, known=known, mode=self._mode)
 
     def _watching(self, *, long: bool) -> AbstractContextManager[None]:
         """While a long fetch runs, an edit of the settings files is noticed."""

@@ -12,6 +12,9 @@ from mdagent.cli.page import Page
 from mdagent.cli.render import COLUMNS, choose_format, new_file, refuse_place, shown, write_parquet, write_rows
 from mdagent.cli.talk import as_json, explain, tell
 from mdagent.cli.words import read_requests, read_symbols
+from mdagent.quality.letters import letter_named
+from mdagent.quality.modes import MODES, mode_named
+from mdagent.work.doubt import Doubt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +50,8 @@ Rank = Annotated[
     str | None,
     typer.Option("--priority", metavar="CLASS", help="who goes first: critical, high (at a terminal), normal, low or batch"),
 ]
+MinGrade = Annotated[str | None, typer.Option("--min-grade", metavar="LETTER", help="exit 6 below it: A+ A A- B+ ... D F")]
+ModeWord = Annotated[str | None, typer.Option("--mode", metavar="NAME", help=f"how strictly to judge: {', '.join(MODES)}")]
 Force = Annotated[bool, typer.Option("--force", help="write over an existing file")]
 
 
@@ -63,6 +68,11 @@ def fetch(  # the options of a command are its parameters
     adjust: Adjust = "splits",
     refresh: Refresh = False,
     priority: Rank = None,
+    cross_check: Annotated[
+        int, typer.Option("--cross-check", metavar="N", help="ask so many further sources, and judge each against the others", min=0, max=5)
+    ] = 0,
+    min_grade: MinGrade = None,
+    mode: ModeWord = None,
     show_why: Annotated[bool, typer.Option("--explain", help="say why each source was chosen, and how the grade came about")] = False,
     report: Annotated[Path | None, typer.Option(metavar="FILE", help="write the report as JSON to this file")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="say what would be asked, cost and take; send nothing")] = False,
@@ -78,12 +88,14 @@ def fetch(  # the options of a command are its parameters
     Examples:
       mdagent fetch AAPL                                 a year of daily bars
       mdagent fetch AAPL MSFT --start 2024-01-02 --end 2024-02-01 --csv
+      mdagent fetch AAPL --cross-check 2 --min-grade B   what two further sources say
       mdagent fetch IBE.MC --interval 5m --period 5d --json
       mdagent fetch - < symbols.txt -o bars.parquet      symbols from a file
       mdagent --sandbox fetch AAPL --explain             synthetic; and why
     """
     terminal: Terminal = ctx.obj
     chosen = choose_way(terminal, form, as_json=as_json_, as_csv=as_csv, output=output, force=force)
+    judge_by(terminal, mode, min_grade)
     if report is not None:
         refuse_place(terminal.cwd / report, force=True)
     asked = read_symbols(symbols, terminal.cwd)
@@ -94,8 +106,9 @@ def fetch(  # the options of a command are its parameters
             terminal.code = int(of_report(plan))
             _finish(plan, terminal, report, show_why=True, dry=True)
             return
-        served = agent.fetch(requests, source=source, refresh=refresh)
-    floor = _floor(terminal)
+        floor = _floor(terminal)
+        doubt = Doubt(cross_check, terminal.settings.fetch.second_opinion, floor)
+        served = agent.fetch(requests, source=source, refresh=refresh, doubt=doubt)
     terminal.code = int(of_report(served.report, floor))
     write(COLUMNS, list(shown(served.rows)), terminal, form=chosen, output=output, force=force)
     _finish(served.report, terminal, report, show_why=show_why)
@@ -113,11 +126,18 @@ def _finish(report: Report, terminal: Terminal, path: Path | None, *, show_why: 
             stream.write(json.dumps(as_json(report, terminal.code, dry=dry), indent=1) + "\n")
 
 
+def judge_by(terminal: Terminal, mode: str | None, min_grade: str | None) -> None:
+    """Judge in this mode, and hold to this grade, whatever the settings say. Raises UsageError."""
+    told = {"min_grade": min_grade and letter_named(min_grade), "mode": mode and mode_named(mode).name}
+    terminal.judged_by = {name: word for name, word in told.items() if word}
+
+
 def _floor(terminal: Terminal) -> float:
-    told = terminal.settings.fetch.min_grade
+    from mdagent.quality.letters import LETTERS
+
+    told = terminal.settings.fetch.min_grade or mode_named(terminal.settings.fetch.mode).floor
     if told is None:
         return 0.0
-    from mdagent.quality.letters import LETTERS
 
     return next((low for name, low in LETTERS if name == told), 0.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from mdagent.untrusted import one_line
 
@@ -33,6 +33,7 @@ class Terminal:
     dice: Dice | None = None
     flags: Flags | None = None
     lock_wait: float | None = None
+    judged_by: Mapping[str, str] = field(default_factory=dict)  # settings of `fetch` that the command line says otherwise
     code: int = 0
     _loaded: Loaded | None = None
     _clock: Clock | None = None
@@ -61,7 +62,11 @@ class Terminal:
     @property
     def settings(self) -> Settings:
         """The settings in force. Raises ConfigError."""
-        return self.loaded.settings
+        return self._overruled(self.loaded.settings)
+
+    def _overruled(self, settings: Settings) -> Settings:
+        told: dict[str, Any] = dict(self.judged_by)
+        return settings._replace(fetch=settings.fetch._replace(**told)) if told else settings
 
     @property
     def clock(self) -> Clock:
@@ -89,7 +94,7 @@ class Terminal:
             settings,
             self.clock,
             self.say,
-            lambda: load(flags, self.environ, self.cwd).settings,
+            lambda: self._overruled(load(flags, self.environ, self.cwd).settings),
             watched,
             self.dice,
             self.progress,

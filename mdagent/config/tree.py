@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from mdagent.config.kinds import BASE_URL, DATES, FILE, FLAG, KEY, LIMITS, PROXY, USER_AGENT, Kind, choice, number, text, whole
 from mdagent.guard.weights import Weights
+from mdagent.quality.modes import MODES
 from mdagent.sources import NAMES
 
 if TYPE_CHECKING:
@@ -114,6 +115,8 @@ class FetchSettings(NamedTuple):
     deadline: float = 10.0
     hedge: bool = False
     min_grade: str | None = None
+    mode: str = "balanced"
+    second_opinion: bool = True
 
 
 class SessionSettings(NamedTuple):
@@ -222,6 +225,8 @@ _NODES: dict[type, dict[str, Node]] = {
         "deadline": Node("seconds for one call, retries included", number(0.1, 3600, "seconds")),
         "hedge": Node("may a quote be asked of a second source when the first takes long? It may cost a request more", FLAG),
         "min_grade": Node("refuse bars below this grade (A+ to F)", choice(*GRADES)),
+        "mode": Node(f"how strictly bars are judged: {', '.join(MODES)}", choice(*MODES)),
+        "second_opinion": Node("may one more source be asked where bars look wrong, or grade below min_grade?", FLAG),
     },
     SessionSettings: {
         "closures": Node("days without a session, by calendar: {XHKG: [2023-09-01]}", DATES, table=True, names=CALENDARS),

@@ -44,6 +44,7 @@ class Case:
     listed: bool = False
     adjusted_close: np.ndarray | None = None
     mode: Mode = BALANCED
+    before: BarSet | None = None  # bars of before the set, on its basis: a short set is looked at in their light
     others: tuple[BarSet, ...] = ()  # what other sources say of the same bars, on the same basis
     earned: Mapping[str, float] = field(default_factory=dict)  # weights by source, from what each has delivered
     families: Mapping[str, str] = field(default_factory=dict)  # sources of one feed by its name
@@ -61,7 +62,7 @@ class Case:
     @cached_property
     def tape(self) -> Tape:
         """The rows that may train a baseline."""
-        return Tape.of(self.bars, self.bad if self.odd is None else self.bad | self.odd)
+        return Tape.of(self.bars, self.bad if self.odd is None else self.bad | self.odd, self.before)
 
     @cached_property
     def due(self) -> np.ndarray:

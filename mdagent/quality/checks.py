@@ -130,12 +130,13 @@ class _Condemned(NamedTuple):
 
 class Circumstances(NamedTuple):
     """What is known besides an answer and its request: the mode, whether the rows are used as they came, whether the actions are all
-    there are, and the source's own adjusted close, beside the bars."""
+    there are, the source's own adjusted close beside the bars, the bars before them, and what others say. See Case."""
 
     mode: Mode = BALANCED
     as_is: bool = False
     listed: bool = False
     adjusted_close: np.ndarray | None = None
+    before: BarSet | None = None
     others: tuple[BarSet, ...] = ()
     earned: Mapping[str, float] = MappingProxyType({})
     families: Mapping[str, str] = MappingProxyType({})

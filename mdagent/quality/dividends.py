@@ -62,7 +62,7 @@ def payments(case: Case) -> list[Payment]:
     days = tape.ts.astype("datetime64[D]")
     for day, amount in _by_day(case.bars.actions, case.bars.currency):
         at = int(np.searchsorted(days, np.datetime64(day, "D")))
-        if 0 < at < len(tape) and amount > 0:
+        if 0 < at < len(tape) and tape.own[at] and amount > 0:
             made.append(Payment(at, amount, amount / float(np.exp(tape.close[at - 1]))))
     return made
 

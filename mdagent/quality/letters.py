@@ -23,6 +23,17 @@ def letter(score: float) -> str:
     return next((name for name, least in LETTERS if score >= least), "F")
 
 
+def letter_named(text: str) -> str:
+    """The letter that `text` names, whatever its case; a bare A, B, C or D is that letter itself. Raises UsageError."""
+    from mdagent.errors import UsageError
+
+    word = text.strip().upper()
+    if word not in dict(LETTERS):
+        msg = f"{text[:20]!a} is not a grade"
+        raise UsageError(msg, f"use one of {', '.join(name for name, _ in LETTERS)}")
+    return word
+
+
 def band(score: float) -> str:
     """The letter without its sign: A, B, C, D or F."""
     return letter(score)[0]

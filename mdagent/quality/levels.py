@@ -65,7 +65,9 @@ def levels(case: Case) -> Outcome:
             continue
         mask = np.zeros(len(tape), dtype=bool)
         mask[jump.at] = True
-        found.append(_told(case, jump, tape.places(mask, n), side=min(jump.at, len(tape) - jump.at)))
+        found.append(
+            _told(case, jump, tape.places(mask, n), side=int(min(tape.own[: jump.at].sum() or len(tape), tape.own[jump.at :].sum())))
+        )
     found += _reused(case)
     return suspects(odd, tuple(_merged(found))) if found else Outcome()
 
@@ -74,7 +76,7 @@ def jumps_of(tape: Tape, threshold: float = 1.0) -> list[Jump]:
     """Sudden overnight changes of level that last, and that the day itself does not account for."""
     moves = np.abs(tape.moves)
     some = np.flatnonzero((moves > SMALLEST) & (moves > SUDDEN * threshold * np.minimum(tape.move_scale, _calm(tape)))) + 1
-    return [jump for t in some.tolist() if (jump := _jump(tape, t)) is not None]
+    return [jump for t in some.tolist() if tape.own[t] and (jump := _jump(tape, t)) is not None]
 
 
 def _calm(tape: Tape) -> float:
@@ -145,7 +147,7 @@ def _reused(case: Case) -> list[Finding]:
         return []
     holes = np.flatnonzero(np.diff(tape.ts) > _HOLE) + 1
     found = []
-    for t in holes.tolist():
+    for t in holes[tape.own[holes]].tolist():
         mask = np.zeros(len(tape), dtype=bool)
         mask[t] = True
         message = (

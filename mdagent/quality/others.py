@@ -75,7 +75,7 @@ def against_others(case: Case) -> Outcome:
 def _panel(case: Case) -> Panel:
     tape = case.tape
     columns = [_on(tape.ts, plain(other, case)) for other in case.others]
-    some = np.flatnonzero(np.any([np.isfinite(c[3]) for c in columns], axis=0))
+    some = np.flatnonzero(np.any([np.isfinite(c[3]) for c in columns], axis=0) & (tape.at >= 0))
     own = np.array([tape.open, tape.high, tape.low, tape.close])[:, some]
     with np.errstate(all="ignore"):
         prices = np.log(np.array([c[:4] for c in columns])[:, :, some])

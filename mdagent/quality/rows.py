@@ -11,6 +11,7 @@ from mdagent.quality.case import Outcome, as_stamps
 from mdagent.quality.finding import Severity
 
 if TYPE_CHECKING:
+    from mdagent.market import RejectedRow
     from mdagent.quality.case import Case
     from mdagent.quality.finding import Finding
 
@@ -161,12 +162,28 @@ def duplicates(case: Case) -> Outcome:
     return Outcome(tuple(found), bad, "another row with different values has this stamp", delivery.conflicts)
 
 
+_KINDS = {  # rows that an earlier look put into quarantine, by the check that did
+    "positivity": "nonpositive_price",
+    "columns": "column_swap",
+    "units": "decimal_shift",
+    "ohlc": "ohlc_violation",
+    "duplicates": "duplicate_timestamp",
+    "future": "future_timestamp",
+    "non_session": "non_trading_day_bar",
+}
+
+
 def rejected(case: Case) -> Outcome:
     """Rows that never became bars."""
     rows = case.bars.delivery.rejected
     if not rows:
         return Outcome()
-    stamps = [r.ts for r in rows if r.ts is not None]
-    message = f"{len(rows)} rows quarantined: they cannot be read as bars"
-    told = case.tell("rejected", "nan_field", Severity.MEDIUM, stamps, message, count=len(rows))
-    return Outcome((told,), rows=rows)
+    kinds: dict[str, list[RejectedRow]] = {}
+    for row in rows:
+        kinds.setdefault(_KINDS.get(row.check, "nan_field"), []).append(row)
+    found = []
+    for kind, some in kinds.items():
+        stamps = [r.ts for r in some if r.ts is not None]
+        words = "they cannot be read as bars" if kind == "nan_field" else some[0].reason
+        found.append(case.tell("rejected", kind, Severity.MEDIUM, stamps, f"{len(some)} rows quarantined: {words}", count=len(some)))
+    return Outcome(tuple(found), rows=rows)

@@ -29,9 +29,10 @@ def stale(case: Case) -> Outcome:
     again = np.zeros(len(tape), dtype=bool)
     again[1:] = same & _repeats(tape)
     mask = _runs_of(again, FEWEST)
+    longest = int(_lengths(mask)[tape.own & mask].max(initial=0))
+    mask &= tape.own
     if not mask.any():
         return Outcome()
-    longest = int(_lengths(mask).max())
     severity = Severity.CRITICAL if longest >= _ENDLESS else Severity.HIGH if longest >= _LONG else Severity.MEDIUM
     marked = tape.places(mask, len(case.bars))
     told = case.tell("stale", "stale_run", severity, marked, f"{mask.sum()} bars repeat the one before them, {longest} in a row")

@@ -22,7 +22,8 @@ _CALMEST = 0.25  # no block is taken for calmer than this part of the whole
 
 @dataclass(frozen=True)
 class Tape:
-    """Rows with four prices above zero, in order of time. `at` are their places in the set; prices are natural logarithms."""
+    """Rows with four prices above zero, in order of time. `at` are their places in the set, -1 for rows of before it that are only looked
+    back upon; prices are natural logarithms."""
 
     at: np.ndarray
     ts: np.ndarray
@@ -33,8 +34,13 @@ class Tape:
     volume: np.ndarray
 
     @classmethod
-    def of(cls, bars: BarSet, bad: np.ndarray) -> Tape:
-        """The tape of a set without its bad rows. Prices that are not above zero are left out."""
+    def of(cls, bars: BarSet, bad: np.ndarray, before: BarSet | None = None) -> Tape:
+        """The tape of a set without its bad rows, after the bars of `before`. Prices that are not above zero are left out."""
+        tape = cls._of(bars, bad)
+        return tape if before is None else cls._of(before, np.zeros(len(before), dtype=bool)).followed_by(tape)
+
+    @classmethod
+    def _of(cls, bars: BarSet, bad: np.ndarray) -> Tape:
         with np.errstate(all="ignore"):
             good = ~bad & (np.minimum(np.minimum(bars.open, bars.close), np.minimum(bars.low, bars.high)) > 0)
         if good.all():
@@ -44,8 +50,19 @@ class Tape:
         o, h, low, c = (np.log(column[at]) for column in (bars.open, bars.high, bars.low, bars.close))
         return cls(at, bars.ts[at], o, h, low, c, bars.volume[at])
 
+    def followed_by(self, later: Tape) -> Tape:
+        """Both as one, of which only the later has a place in the set."""
+        names = ("ts", "open", "high", "low", "close", "volume")
+        return Tape(np.r_[np.full(len(self), -1), later.at], *(np.concatenate([getattr(self, n), getattr(later, n)]) for n in names))
+
     def __len__(self) -> int:
         return len(self.at)
+
+    @cached_property
+    def own(self) -> np.ndarray:
+        """Which rows are the set's."""
+        own: np.ndarray = self.at >= 0
+        return own
 
     @cached_property
     def moves(self) -> np.ndarray:
@@ -87,7 +104,8 @@ class Tape:
     def places(self, mask: np.ndarray, length: int) -> np.ndarray:
         """A mask over the tape as a mask over the set of `length` bars."""
         made = np.zeros(length, dtype=bool)
-        made[self.at[mask]] = True
+        at = self.at[mask]
+        made[at[at >= 0]] = True
         return made
 
 

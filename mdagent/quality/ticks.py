@@ -40,7 +40,8 @@ def ticks(case: Case) -> Outcome:
     threshold = 1.0 / case.mode.strictness
     closes, moves = reversals(tape, threshold)
     wicks, reach = long_wicks(tape, threshold)
-    wicks &= ~closes
+    closes &= tape.own
+    wicks &= ~closes & tape.own
     if not closes.any() and not wicks.any():
         return Outcome()
     size, length = np.where(closes, np.abs(np.expm1(moves)), 0.0), np.where(wicks, np.expm1(reach), 0.0)

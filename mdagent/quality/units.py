@@ -36,6 +36,8 @@ def units(case: Case) -> Outcome:
     whole = (np.abs(away) > FAR).all(axis=0)
     single = (np.abs(away) > FAR).any(axis=0) & ~whole & _tenfold(away).any(axis=0)
     whole &= _tenfold(away).all(axis=0)
+    whole &= tape.own
+    single &= tape.own
     steps = np.rint(np.abs(away[3]) / _TENFOLD)
     hundred = whole & (steps == 2)
     if hundred.sum() > _CLEARLY_FEW * len(tape):  # nobody can say which side is wrong: the jumps between them are told as such

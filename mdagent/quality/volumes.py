@@ -28,11 +28,12 @@ def volumes(case: Case) -> Outcome:
     if not tape.trades:
         return Outcome(skipped="the source tells no volume")
     n, found = len(case.bars), []
-    none = (tape.volume == 0) & ~_stale_like(tape)
+    none = (tape.volume == 0) & ~_stale_like(tape) & tape.own
     if none.any() and none.sum() <= max(1.0, _RARE * len(tape)):
         words = f"{none.sum()} bars have a volume of 0 in a series that always trades"
         found.append(case.tell("volumes", "zero_volume", Severity.LOW, tape.places(none, n), words))
     scaled, times = _scaled(tape)
+    scaled &= tape.own
     if scaled.any():
         words = f"{scaled.sum()} bars have {times:.3g} times the volume of those beside them, as in another unit"
         told = case.tell("volumes", "volume_scale", Severity.MEDIUM, tape.places(scaled, n), words, value=times, expected=1.0)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-    from mdagent.market import BarRequest, BarSet
+    from mdagent.market import BarRequest, BarSet, CorporateAction, RejectedRow
     from mdagent.store.series import Joint, Part
 
 # Columns of a bar on stdout, in their frozen order; `grade` is made of `score` where it is shown.
@@ -167,6 +167,48 @@ class Reader:
         wanted, place = request.adjustment.value, {name: i for i, name in enumerate(sources)}
         keys = sorted((k for k in found if k[0] in place), key=lambda k: (place[k[0]], k[1] != wanted, k[1]))
         return [(*key, found[key]) for key in keys]
+
+    def columns(self, request: BarRequest, source: str, *, last: int | None = None) -> dict[str, Any]:
+        """The stored bars of one series in the window as they came, in order of `ts`: a NumPy column for each of ts, open, high, low,
+        close, volume and score, and for raw_volume, lot and currency one value each, of the newest row. `last`: no more than so many,
+        the latest."""
+        key, window = key_of(request, source), [naive(request.start), naive(request.end)]
+        some = f" ORDER BY ts DESC LIMIT {last}" if last is not None else ""
+        rows = f"SELECT ts, open, high, low, close, volume, score FROM bars WHERE {KEY} AND ts >= ? AND ts < ?{some}"
+        made: dict[str, Any] = self._ask(f"SELECT * FROM ({rows}) ORDER BY ts", [*key, *window]).fetchnumpy()
+        facts = f"SELECT raw_volume, lot, currency FROM bars WHERE {KEY} AND ts >= ? AND ts < ? ORDER BY ts DESC LIMIT 1"
+        told = self._ask(facts, [*key, *window]).fetchone() or (False, 1.0, None)
+        return made | dict(zip(("raw_volume", "lot", "currency"), told, strict=True))
+
+    def actions_of(self, symbol: str, source: str, start: datetime, end: datetime) -> tuple[CorporateAction, ...]:
+        """The splits and payments that a source tells of the days of a window, in order."""
+        from mdagent.market import CorporateAction
+
+        rows = self._ask(
+            "SELECT kind, date, value, adjusted, currency FROM actions WHERE symbol = ? AND source = ? AND replaced_at IS NULL"
+            " AND date >= ? AND date < ? ORDER BY date, kind",
+            [symbol, source, naive(start), naive(end)],
+        ).fetchall()
+        return tuple(CorporateAction(*row) for row in rows)
+
+    def quarantined(self, request: BarRequest, source: str) -> tuple[RejectedRow, ...]:
+        """The rows of a series in the window that could not be kept, on whatever basis they came."""
+        from mdagent.market import RejectedRow
+
+        rows = self._ask(
+            "SELECT ts, check_name, reason, raw FROM quarantine WHERE symbol = ? AND interval = ? AND source = ? AND ts >= ? AND ts < ?"
+            " ORDER BY ts",
+            [request.symbol.ticker, request.interval.value, source, naive(request.start), naive(request.end)],
+        ).fetchall()
+        return tuple(RejectedRow(aware(ts), *words) for ts, *words in rows)
+
+    def venue_of(self, request: BarRequest, source: str) -> str:
+        """The one market that a source's bars were traded on, "" where it is the whole."""
+        row = self._ask(
+            "SELECT max(venue) FROM bars WHERE symbol = ? AND interval = ? AND source = ?",
+            [request.symbol.ticker, request.interval.value, source],
+        ).fetchone()
+        return str(row[0]) if row and row[0] else ""
 
     def first_bar(self, request: BarRequest, source: str) -> datetime | None:
         """The stamp of the first bar of this series in the store, whatever the window."""

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.exchanges import unit_of
 from mdagent.store.read import Reader, Span, key_of, literal, naive
+from mdagent.store.review import keep_agreements, rescore
 from mdagent.store.schema import KEY
 from mdagent.store.series import ACTIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
     from mdagent.market import BarRequest, BarSet, CorporateAction
     from mdagent.quality.finding import Finding, Verdict
     from mdagent.quality.grade import Grade
     from mdagent.sessions import SessionTable
+    from mdagent.store.review import Agreement, Review
 
 # Prices come as float32 and adjusted series wobble in the last place from one fetch to the next: that is no revision.
 _SAME = (
@@ -112,6 +116,14 @@ class Writer(Reader):
             [number, naive(batch.at), batch.run, *key, naive(batch.request.start), naive(batch.request.end), len(batch.bars), *counts],
         )
         return replace(kept, restated=restated)
+
+    def keep_reviews(self, reviews: Sequence[Review], agreements: Sequence[Agreement]) -> None:
+        """Write what a look back at stored bars found: findings, grades and scores in place of older ones, and agreement."""
+        for one in reviews:
+            row = self._db.execute("SELECT nextval('batches')").fetchone()
+            self._keep_opinion(int(row[0]) if row else 0, key_of(one.request, one.source), one)
+            rescore(self._db, one)
+        keep_agreements(self._db, agreements)
 
     def _keep_bars(self, number: int, key: list[str], batch: Batch) -> Kept:
         counts = (0, 0, 0, 0, 0)
@@ -212,7 +224,7 @@ class Writer(Reader):
             words = [key[0], key[1], ts, key[2], key[3], row.check, row.reason, row.raw, naive(batch.at), number]
             self._db.execute(f"INSERT INTO quarantine VALUES ({', '.join('?' * 10)})", words)
 
-    def _keep_opinion(self, number: int, key: list[str], batch: Batch) -> None:
+    def _keep_opinion(self, number: int, key: list[str], batch: Batch | Review) -> None:
         for finding in batch.verdict.findings:
             self._db.execute(f"INSERT INTO findings VALUES ({', '.join('?' * 14)})", _finding(number, key, finding))
         skipped = "; ".join(f"{s.check}: {s.reason}" for s in batch.verdict.skipped)

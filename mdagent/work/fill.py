@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mdagent.guard.outcome import Failure, FailureKind
-from mdagent.quality.checks import judge
+from mdagent.market import Delivery
+from mdagent.quality.checks import Circumstances, judge
 from mdagent.quality.grade import arithmetic, bar_scores, grade
+from mdagent.quality.modes import BALANCED
 from mdagent.store.read import key_of
 from mdagent.store.write import Batch
 from mdagent.work.due import due
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from mdagent.clock import Clock
     from mdagent.market import Adjustment, BarRequest, BarSet
+    from mdagent.quality.modes import Mode
     from mdagent.sessions import Session
     from mdagent.sources.base import Source
     from mdagent.store.bars import BarStore
@@ -31,6 +35,10 @@ if TYPE_CHECKING:
     from mdagent.store.write import Kept
     from mdagent.work.due import Due
     from mdagent.work.gate import Gate, Result
+
+_SHORT, _LOOKED_BACK = 60, 80  # bars of an answer that is judged in the light of those before it, and how many of these
+_TRUSTED = 70.0  # a bar that scores less trains no baseline
+_BACK = timedelta(minutes=300)  # for each minute of an interval: that many bars, and the nights between
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,7 @@ class Tools:
     known: Callable[[Reader, BarRequest], tuple[Sequence[Session] | None] | None] = lambda _reader, _request: None
     last_resort: bool = False  # every source is down: one of them may be probed
     others: bool = False  # sources follow that can be asked instead
+    mode: Mode = BALANCED
 
     def call(self, endpoint: str, request: BarRequest) -> Call:
         """A call for that request, from now on."""
@@ -165,7 +174,8 @@ def keep(  # noqa: PLR0913  an answer, what it was asked for, and who hears of i
     if bars.adjustment is not window.adjustment:
         words = f"{window.adjustment} prices of {window.symbol} were asked for, the answer has {bars.adjustment} prices"
         return Failure(FailureKind.MISMATCH, words)
-    verdict = judge(bars, window, sessions, now, delay)
+    known = Circumstances(tools.mode, listed=bars.delivery.events, before=before(bars, window, tools))
+    verdict = judge(bars, window, sessions, now, delay, known)
     if verdict.refused:
         bad, told = len(verdict.quarantine), verdict.quarantine[0]
         return Failure(
@@ -184,6 +194,24 @@ def keep(  # noqa: PLR0913  an answer, what it was asked for, and who hears of i
     batch = Batch(tools.gate.run, window, kept, *marks, verdict, given, sums, spans, now, tells_actions=bars.delivery.events)
     with tools.store.writing(f"fetch {window.symbol}") as writer:
         return writer.keep(batch)
+
+
+def before(bars: BarSet, window: BarRequest, tools: Tools) -> BarSet | None:
+    """Stored bars of the same series just before an answer that is too short to be judged by itself; None where there are none, or where a
+    split lies between, after which those stand on another basis."""
+    if not 0 < len(bars) < _SHORT or any(a.kind == "split" for a in bars.actions) or not tools.store.exists():
+        return None
+    import numpy as np
+
+    earlier = window.over(window.start - _BACK * window.interval.seconds / 60, window.start)
+    with tools.store.reading() as reader:
+        held = reader.columns(earlier, bars.source, last=_LOOKED_BACK)
+    if not len(held["ts"]) or held["currency"] != bars.currency:
+        return None
+    good = held["score"] >= _TRUSTED
+    o, h, low, c, volume = (np.ma.filled(np.ma.asarray(held[n]), np.nan)[good] for n in ("open", "high", "low", "close", "volume"))
+    columns: dict[str, Any] = {"ts": held["ts"][good], "open": o, "high": h, "low": low, "close": c, "volume": volume}
+    return replace(bars, **columns, vwap=None, trades=None, actions=(), delivery=Delivery())
 
 
 def _not_before(bars: BarSet, pending: datetime) -> np.ndarray:

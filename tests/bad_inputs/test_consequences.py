@@ -85,7 +85,7 @@ def test_a_bar_in_another_unit_is_kept_with_a_flag_and_a_low_grade_of_its_own(st
         stage.fetch(server)
     rows = stage.query("SELECT ts, score FROM bars WHERE ts = '2024-01-05'")
     assert rows[0]["score"] < 80
-    found = stage.query("SELECT check_name, start_ts FROM findings WHERE check_name = 'scale'")
+    found = stage.query("SELECT check_name, start_ts FROM findings WHERE check_name = 'units'")
     assert [row["start_ts"][:10] for row in found] == ["2024-01-05"]
 
 
