@@ -5,6 +5,8 @@ with Agent.open() as agent:
     bars = agent.bars("AAPL", start="2024-01-02", end="2024-02-01").to_pandas()
 """
 
+# long because: it is the one place where the parts are put together
+
 from __future__ import annotations
 
 from contextlib import asynccontextmanager

@@ -50,6 +50,8 @@ Rank = Annotated[
     str | None,
     typer.Option("--priority", metavar="CLASS", help="who goes first: critical, high (at a terminal), normal, low or batch"),
 ]
+_FURTHER = "ask so many further sources, and judge each against the others"
+CrossCheck = Annotated[int, typer.Option("--cross-check", metavar="N", help=_FURTHER, min=0, max=5)]
 MinGrade = Annotated[str | None, typer.Option("--min-grade", metavar="LETTER", help="exit 6 below it: A+ A A- B+ ... D F")]
 ModeWord = Annotated[str | None, typer.Option("--mode", metavar="NAME", help=f"how strictly to judge: {', '.join(MODES)}")]
 Force = Annotated[bool, typer.Option("--force", help="write over an existing file")]
@@ -68,9 +70,7 @@ def fetch(  # the options of a command are its parameters
     adjust: Adjust = "splits",
     refresh: Refresh = False,
     priority: Rank = None,
-    cross_check: Annotated[
-        int, typer.Option("--cross-check", metavar="N", help="ask so many further sources, and judge each against the others", min=0, max=5)
-    ] = 0,
+    cross_check: CrossCheck = 0,
     min_grade: MinGrade = None,
     mode: ModeWord = None,
     show_why: Annotated[bool, typer.Option("--explain", help="say why each source was chosen, and how the grade came about")] = False,
@@ -106,10 +106,9 @@ def fetch(  # the options of a command are its parameters
             terminal.code = int(of_report(plan))
             _finish(plan, terminal, report, show_why=True, dry=True)
             return
-        floor = _floor(terminal)
-        doubt = Doubt(cross_check, terminal.settings.fetch.second_opinion, floor)
+        doubt = Doubt(cross_check, terminal.settings.fetch.second_opinion, _floor(terminal))
         served = agent.fetch(requests, source=source, refresh=refresh, doubt=doubt)
-    terminal.code = int(of_report(served.report, floor))
+    terminal.code = int(of_report(served.report, doubt.floor))
     write(COLUMNS, list(shown(served.rows)), terminal, form=chosen, output=output, force=force)
     _finish(served.report, terminal, report, show_why=show_why)
 

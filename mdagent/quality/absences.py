@@ -19,6 +19,7 @@ from mdagent.quality.finding import (
     Absence,
     Severity,
 )
+from mdagent.quality.stale import resumes
 from mdagent.sessions import last_complete, period_end, period_of
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ _GAP_SHARES = ((0.05, Severity.CRITICAL), (0.02, Severity.HIGH), (0.005, Severit
 _CUT, _CUT_CRITICAL, _FEW = 0.02, 0.10, 2  # of a window's bars at its head or tail, and so many at most may lack without a word
 _OWN_HOLIDAYS = (3, 10)
 _FX_HOLIDAYS = ((12, 25), (1, 1))  # sources differ on whether spot FX trades
+_UNHEARD = 20  # so many days before the first bar are no gap in a series that begins there
+_LONGEST_HALT = 30  # days
 _A_WEEK = np.timedelta64(7, "D")
 
 
@@ -144,9 +147,20 @@ def _with_reasons(case: Case) -> tuple[tuple[Absence, ...], np.ndarray]:
     reasons = np.full(len(here), "", dtype=object)
     missing = instants(case.due[places])
     untraded = _untraded(case)[places]
+    unheard = _before_the_first(case)
     for i, ts, alone in zip(places.tolist(), missing, untraded.tolist(), strict=True):
-        reasons[i] = _reason(case, ts, period_of(interval, ts), alone=alone)
+        reasons[i] = ABSENT_UNLISTED if i < unheard else _reason(case, ts, period_of(interval, ts), alone=alone)
     return tuple(Absence(ts, reasons[i]) for i, ts in zip(places.tolist(), missing, strict=True)), reasons
+
+
+def _before_the_first(case: Case) -> int:
+    """How many due stamps lie before the first bar that a source has of something whose first day it does not tell: it was not listed, or
+    the source keeps no more; asked again it would say no more either. A file is held to what it was to hold."""
+    told = case.bars.instrument is not None and case.bars.instrument.first_trade is not None
+    if case.as_is or told or case.before is not None or not case.present.any():
+        return 0
+    head = int(np.argmax(case.present))
+    return head if head > _UNHEARD else 0
 
 
 def _reason(case: Case, ts: datetime, period: tuple[date, date], *, alone: bool) -> str:
@@ -157,24 +171,28 @@ def _reason(case: Case, ts: datetime, period: tuple[date, date], *, alone: bool)
         return ABSENT_UNLISTED
     if ts > case.settled and period_end(case.sessions or (), case.request.interval, ts) > case.now - case.delay:
         return ABSENT_PENDING
-    if ts in case.empty:
-        return ABSENT_NULL
     holiday = case.bars.symbol.kind == "fx" and (ts.month, ts.day) in _FX_HOLIDAYS
-    return ABSENT_UNTRADED if alone or holiday else ABSENT_GAP
+    if alone or holiday:
+        return ABSENT_UNTRADED
+    return ABSENT_NULL if ts in case.empty else ABSENT_GAP
 
 
 def _untraded(case: Case) -> np.ndarray:
     """Which due stamps may lack because nobody traded: single ones within a day; of spot FX, for which no exchange says which days trade,
-    several days in a row, since sources keep holidays of their own."""
+    several days in a row, since sources keep holidays of their own; and days after which trade begins anew as after a halt."""
     here = case.present
     if case.request.interval.intraday:
         padded = np.concatenate(([True], here, [True]))
         alone: np.ndarray = ~here & padded[:-2] & padded[2:]
         return alone
     made = np.zeros(len(here), dtype=bool)
-    if case.bars.symbol.kind == "fx":
-        for first, last in _runs(~here):
+    spot, tape = case.bars.symbol.kind == "fx", case.tape
+    for first, last in _runs(~here):
+        if spot:
             made[first : last + 1] = _OWN_HOLIDAYS[0] <= last - first + 1 <= _OWN_HOLIDAYS[1]
+        elif tape.trades and last - first < _LONGEST_HALT:
+            after = int(np.searchsorted(tape.ts, case.due[last], "right"))
+            made[first : last + 1] = after < len(tape) and resumes(tape, after, 2.0 if first == last else 1.0)
     return made
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FEWEST = 3  # repeats in a row
 _LONG, _ENDLESS = 6, 21
+_CROWD, _NEWS = 2.0, 3.0  # times the usual volume, and standard deviations of a move, with which trade begins again after a halt
 _LIVELY = 0.02  # share of rows without a trade up to which a series is one that always trades
 
 
@@ -28,7 +29,7 @@ def stale(case: Case) -> Outcome:
         return Outcome()
     again = np.zeros(len(tape), dtype=bool)
     again[1:] = same & _repeats(tape)
-    mask = _runs_of(again, FEWEST)
+    mask = _runs_of(again & ~halts(tape, again), FEWEST)
     longest = int(_lengths(mask)[tape.own & mask].max(initial=0))
     mask &= tape.own
     if not mask.any():
@@ -37,6 +38,23 @@ def stale(case: Case) -> Outcome:
     marked = tape.places(mask, len(case.bars))
     told = case.tell("stale", "stale_run", severity, marked, f"{mask.sum()} bars repeat the one before them, {longest} in a row")
     return suspects(marked, (told,))
+
+
+def halts(tape: Tape, silent: np.ndarray) -> np.ndarray:
+    """Of runs of silent rows those after which trade begins anew with a jump and in crowds: a halt, and no fault of the feed's."""
+    made = np.zeros(len(silent), dtype=bool)
+    edges = np.diff(np.r_[0, silent.astype(np.int8), 0])
+    for start, end in zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True):
+        made[start:end] = end < len(tape) and not (tape.volume[start:end] > 0).any() and resumes(tape, end)
+    return made
+
+
+def resumes(tape: Tape, t: int, times: float = 1.0) -> bool:
+    """Does row `t` look like the first after a halt? `times` as much evidence is asked for."""
+    told = tape.volume[max(0, t - 40) : t][tape.volume[max(0, t - 40) : t] > 0]
+    if not len(told) or not t or not tape.volume[t] > times * _CROWD * float(np.median(told)):
+        return False
+    return bool(abs(tape.moves[t - 1]) > times * _NEWS * tape.move_scale[t - 1])
 
 
 def _repeats(tape: Tape) -> np.ndarray:

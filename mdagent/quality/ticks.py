@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 _MOVE = 2.6  # standard deviations there and back that make a close worth looking at
 _ROW_MOVE = 5.0  # and a whole bar
-_BACK = (0.6, 1.4)  # the part of a deviation that the next open takes back
+_BACK = (0.72, 1.4)  # the part of a deviation that the next open takes back
 _GAP = 4.0  # standard deviations of a gap that no night brings
 _STRETCHED = 2.3  # times the usual range, of a bar that a bad close has stretched
 _EXTREME = 0.06  # of the range: how near its end a bad close stands
 _BODY, _NIGHT, _UNDONE = 2.0, 6.0, 1.6
 _WICK = 4.3  # times the usual range
-_BESIDE = 0.6  # of the range of the wilder day beside it
+_BESIDE = 0.8  # of the range of the wilder day beside it
 _HABIT_ROWS = 6  # so many long wicks are a habit, or one row in a hundred
 _BAD_MOVE, _BAD_WICK = 0.10, 0.20  # from these on a bad tick misleads whoever trades on it
 _FEWEST = 8
@@ -116,11 +116,20 @@ def long_wicks(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarr
         return found, reach
     rank = max(_HABIT_ROWS, len(times) // 100)
     habit = float(np.partition(times, -rank)[-rank]) if len(times) > rank else 1.0
-    least = (_WICK + 8.0 * max(0.0, habit - 2.0)) * threshold
+    least = max(_WICK + 8.0 * max(0.0, habit - 2.0), _longest_by_chance(times)) * threshold
     for t in some.tolist():
         body = float(top[t] - bottom[t]) / float(usual[t])
         found[t] = times[t] > least * (1.0 + 0.5 * max(0.0, body - 1.0)) * _busy(tape, t)
     return found, reach
+
+
+def _longest_by_chance(times: np.ndarray) -> float:
+    """How long the longest of so many wicks may be, if their lengths fall off beyond the twentieth as they do before it, exponentially;
+    one series in some four hundred has one beyond."""
+    if len(times) < _HABIT_ROWS * 10:
+        return 0.0
+    common, rare = np.quantile(times, (0.75, 0.95))
+    return float(rare + (rare - common) / np.log(5.0) * (np.log(0.05 * len(times)) + 6.0))
 
 
 def _busy(tape: Tape, t: int) -> float:

@@ -24,7 +24,7 @@ def kind_of(line: dict[str, Any], sent: list[Sent]) -> str:
         return failed
     if line["quarantined"]:
         return "BAD_VALUES"
-    return "SUSPECT" if any(" scale: " in finding for finding in line["findings"]) else "OK"
+    return "SUSPECT" if any(" units: " in finding for finding in line["findings"]) else "OK"
 
 
 def blame_of(line: dict[str, Any], kind: str) -> Blame:

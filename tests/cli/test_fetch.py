@@ -288,9 +288,12 @@ def test_what_no_source_delivers_is_told_and_not_invented(shell: Shell) -> None:
 
 
 def test_a_grade_below_the_floor_of_the_settings_is_told(stocked: Shell) -> None:
-    said = stocked.run("fetch", "AAPL", *JANUARY, MDAGENT_FETCH__MIN_GRADE="A+")
+    alone = {"MDAGENT_FETCH__MIN_GRADE": "A+", "MDAGENT_FETCH__SECOND_OPINION": "false"}
+    said = stocked.run("fetch", "AAPL", *JANUARY, **alone)
     assert said.code == 6
     assert len(said.rows) == SESSIONS
+    assert stocked.run("fetch", "AAPL", *JANUARY, "--min-grade", "A+", MDAGENT_FETCH__SECOND_OPINION="false").code == 6
+    assert stocked.run("fetch", "AAPL", *JANUARY, MDAGENT_FETCH__MIN_GRADE="A+").code == 0  # a second source says the same
     assert stocked.run("fetch", "AAPL", *JANUARY, MDAGENT_FETCH__MIN_GRADE="A").code == 0
 
 

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mdagent.sessions import build
+from mdagent.wire.sandbox.crises import CRISES, put_moves, storm
+from mdagent.wire.sandbox.crises import halted as halted_days
 from mdagent.wire.sandbox.tickers import seed_of
 
 if TYPE_CHECKING:
@@ -99,7 +101,7 @@ def truth(ticker: Ticker) -> Truth:
     known = float(factor[min(int(np.searchsorted(own.day, ANCHOR)), len(factor) - 1)])
     prices = _prices(ticker, own.day, noise, factor, known)
     dividend, gain = _distributions(ticker, own.day, prices.close)
-    halted = noise["halt"] < 0.004 if ticker.is_thin else np.zeros(len(own.day), dtype=bool)
+    halted = noise["halt"] < 0.004 if ticker.is_thin else halted_days(ticker.symbol, own.day)
     columns = (*prices, _volume(ticker, noise, factor, known), ratio, dividend, gain, halted)
     for column in columns:
         column.flags.writeable = False
@@ -150,8 +152,9 @@ def _noise(ticker: Ticker, day: np.ndarray) -> dict[str, np.ndarray]:
         for row, draw in zip(drawn[i], _DRAWS.values(), strict=True):
             row[:] = draw(rng, n)
     noise = {name: drawn[year, k, place] for k, name in enumerate(_DRAWS)}
-    noise["step"] = np.clip(noise["step"] / np.sqrt(2.0), -6, 6) * mood[year, day.astype("datetime64[M]").astype(int) % 12]
-    return noise
+    wild = storm(ticker.symbol, day)
+    noise["step"] = np.clip(noise["step"] / np.sqrt(2.0), -6, 6) * mood[year, day.astype("datetime64[M]").astype(int) % 12] * wild
+    return noise | {name: noise[name] * wild for name in ("gap", "up", "down")}
 
 
 def _prices(ticker: Ticker, day: np.ndarray, noise: dict[str, np.ndarray], factor: np.ndarray, known: float) -> _Prices:
@@ -159,8 +162,11 @@ def _prices(ticker: Ticker, day: np.ndarray, noise: dict[str, np.ndarray], facto
     `known` is the factor at the anchor: splits that the ticker's price knows nothing of."""
     sigma = _volatility(ticker) / np.sqrt(365 if ticker.calendar == "24/7" else 252)
     end = float(np.log(ticker.price / known))
-    path = _bridge(ticker, day, sigma * noise["step"], end)
-    before = np.concatenate((path[:1] - sigma * noise["step"][:1], path[:-1]))
+    steps = put_moves(ticker.symbol, day, sigma * noise["step"])
+    path = _bridge(ticker, day, steps, end)
+    before = np.concatenate((path[:1] - steps[:1], path[:-1]))
+    if ticker.symbol in CRISES:
+        noise["step"] = steps / sigma  # what volumes answer to
     opening = before + 0.35 * (path - before) + 0.3 * sigma * noise["gap"]
     top = np.maximum(opening, path) + 0.45 * sigma * noise["up"]
     bottom = np.minimum(opening, path) - 0.45 * sigma * noise["down"]
