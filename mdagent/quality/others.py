@@ -168,11 +168,12 @@ def _as_a_whole(case: Case, panel: Panel, middle: np.ndarray, off: np.ndarray) -
 
 def _volume_unit(case: Case, panel: Panel) -> list[Finding]:
     with np.errstate(all="ignore"):
-        ratio = np.log(panel.volume) - np.log(np.nanmedian(panel.volumes, axis=0))
-    ratio = ratio[np.isfinite(ratio)]
-    if len(ratio) < _FEWEST or abs(float(np.median(ratio))) < _VOLUME_UNIT:
+        ratios = np.log(panel.volume) - np.log(panel.volumes)
+    apart = [float(np.median(r[np.isfinite(r)])) for r in ratios if np.isfinite(r).sum() >= _FEWEST]
+    far = [r for r in apart if abs(r) > _VOLUME_UNIT]
+    if len(far) < 2 or len(far) * 2 <= len(apart) or max(far) * min(far) < 0:
         return []
-    times = float(np.exp(np.median(ratio)))
+    times = float(np.exp(np.median(far)))
     words = f"all volumes are {times:.4g} times those of the others, as in another unit"
     return [case.tell("others", "volume_scale", Severity.MEDIUM, (), words, count=1, value=times, expected=1.0)]
 
