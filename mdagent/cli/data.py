@@ -102,15 +102,18 @@ def fetch(  # the options of a command are its parameters
     requests = read_requests(asked, interval, (start, end, period), adjust, terminal, priority=priority)
     with terminal.agent() as agent:
         if dry_run:
-            plan = agent.plan(requests, source=source, refresh=refresh)
-            terminal.code = int(of_report(plan))
-            _finish(plan, terminal, report, show_why=True, dry=True)
+            _foretell(agent.plan(requests, source=source, refresh=refresh), terminal, report)
             return
         doubt = Doubt(cross_check, terminal.settings.fetch.second_opinion, _floor(terminal))
         served = agent.fetch(requests, source=source, refresh=refresh, doubt=doubt)
     terminal.code = int(of_report(served.report, doubt.floor))
     write(COLUMNS, list(shown(served.rows)), terminal, form=chosen, output=output, force=force)
     _finish(served.report, terminal, report, show_why=show_why)
+
+
+def _foretell(plan: Report, terminal: Terminal, path: Path | None) -> None:
+    terminal.code = int(of_report(plan))
+    _finish(plan, terminal, path, show_why=True, dry=True)
 
 
 def _finish(report: Report, terminal: Terminal, path: Path | None, *, show_why: bool, dry: bool = False) -> None:

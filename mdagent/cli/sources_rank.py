@@ -11,6 +11,7 @@ from mdagent.cli.data import Adjust, End, IntervalWord, Period, Start
 from mdagent.cli.exits import ExitCode
 from mdagent.cli.page import Page
 from mdagent.cli.sources import AsCsv, AsJson, Format, choose, disabled, show
+from mdagent.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ def rank(
     end: End = None,
     period: Period = None,
     adjust: Adjust = "splits",
+    field: Annotated[str, typer.Option(metavar="NAME", help="by the quality of one field: price or volume; default both")] = "",
     form: Format = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
@@ -50,16 +52,20 @@ def rank(
     Examples:
       mdagent sources rank AAPL
       mdagent sources rank IBE.MC --interval 5m --adjust raw --json
+      mdagent sources rank AAPL --field volume           by how good its volumes were
     """
     from mdagent.cli.words import read_requests
     from mdagent.market import Symbol
 
     terminal: Terminal = ctx.obj
     chosen = choose(terminal, form, as_json=as_json, as_csv=as_csv)
+    if field not in ("", "price", "volume"):
+        msg = f"{field[:20]!a} is no field that is graded"
+        raise UsageError(msg, "use price or volume")
     request = read_requests([Symbol.parse(symbol)], interval, (start, end, period), adjust, terminal)[0]
     with terminal.agent() as agent:
         off = {name: why for name, (why, _) in disabled(agent, terminal).items()}
-        ranking, left = _ranked(agent, request, off)
+        ranking, left = _ranked(agent, request, off, field)
     if chosen == "table":
         _tell(ranking, left, terminal)
     else:
@@ -72,11 +78,11 @@ def rank(
         )
 
 
-def _ranked(agent: Agent, request: BarRequest, off: Mapping[str, str]) -> tuple[Sequence[Ranked], dict[str, str]]:
+def _ranked(agent: Agent, request: BarRequest, off: Mapping[str, str], field: str) -> tuple[Sequence[Ranked], dict[str, str]]:
     """The sources in their order, and why the others are left out."""
     names = [name for name in agent.settings.sources if name not in off]
     wish = agent.wish(request, names)
-    return agent.form().ranking(wish), {told.source: "; ".join(told.reasons) for told in wish.considered} | dict(off)
+    return agent.form().ranking(wish, field), {told.source: "; ".join(told.reasons) for told in wish.considered} | dict(off)
 
 
 def _terms(told: Ranked) -> Iterator[tuple[object, ...]]:

@@ -12,10 +12,14 @@ from mdagent.cli.sources import AsCsv, AsJson, Format, Names, choose, moment, na
 if TYPE_CHECKING:
     from mdagent.cli.terminal import Terminal
     from mdagent.guard.memory import Reputation
+    from mdagent.work.rank import Form
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
-REPUTATION = "source interval reliability low high attempts quality grade graded_of median_ms failures last_attempt".split()
+REPUTATION = (
+    *"source interval reliability low high attempts quality grade graded_of median_ms failures last_attempt".split(),
+    *("price_quality", "volume_quality"),
+)
 
 
 @app.command(cls=Page)
@@ -35,7 +39,7 @@ def reputation(
     It is what ranks the sources (mdagent sources rank). Reliability is the share of good answers to be expected, `low` and `high`
     hold it with a probability of 90 %. Attempts fade, by half in a week: `attempts` is how many of today weigh as much as all that
     were seen. With none, a source is taken to answer nine times of ten. `failures` are the shares of requests that ended in each kind
-    of failure.
+    of failure; `price_quality` and `volume_quality` are the grades of either field.
 
     \b
     Examples:
@@ -49,8 +53,14 @@ def reputation(
     length = Interval.parse(interval).value if interval else ""
     with terminal.agent() as agent:
         of = agent.form()
-        rows = [_row(of.reputation(name, length)) for name in named(agent, names)]
+        rows = [(*_row(of.reputation(name, length)), *_fields(of, name, length)) for name in named(agent, names)]
     show(chosen, REPUTATION, rows, terminal, REPUTATION)
+
+
+def _fields(of: Form, name: str, interval: str) -> list[float | None]:
+    """The quality of prices, and of volumes."""
+    told = [of.reputation(name, interval, field=field).quality for field in ("price", "volume")]
+    return [None if quality is None else round(quality, 1) for quality in told]
 
 
 def _row(told: Reputation) -> tuple[object, ...]:

@@ -58,7 +58,8 @@ _UNITS.update((kind.value, _WORTH.get(row.blame, (0.0, 1.0))) for kind, row in C
 @dataclass(frozen=True, slots=True)
 class Seen:
     """One attempt as the ledger remembers it. `kind` names its FailureKind, None for a good answer; a name that this version does not
-    know counts neither way. `score` is the grade (0 to 100) of the bars that it brought, None where nothing was graded."""
+    know counts neither way. `score` is the grade (0 to 100) of the bars that it brought, `prices` and `volume` those of the fields, None
+    where nothing was graded."""
 
     at: datetime
     interval: str
@@ -66,6 +67,14 @@ class Seen:
     ms: float | None
     score: float | None
     symbol: str
+    prices: float | None = None
+    volume: float | None = None
+
+    def graded(self, field: str) -> float | None:
+        """The grade of that field of what it brought, `price` or `volume`; of all of it for "": three parts prices, one part volume."""
+        if self.prices is None or self.volume is None:
+            return self.score
+        return {"price": self.prices, "volume": self.volume}.get(field, 0.75 * self.prices + 0.25 * self.volume)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +99,22 @@ class Reputation:
 
 
 def fold(  # noqa: PLR0913  of whom, for what, and how fast it fades
-    source: str, seen: Iterable[Seen], now: datetime, *, interval: str = "", symbol: str = "", half_life: timedelta = HALF_LIFE
+    source: str,
+    seen: Iterable[Seen],
+    now: datetime,
+    *,
+    interval: str = "",
+    symbol: str = "",
+    field: str = "",
+    half_life: timedelta = HALF_LIFE,
 ) -> Reputation:
     """The reputation of a source by all that was seen of it, in any order. What lies in the future, by a clock that was set back,
-    counts as of now. `interval` narrows everything, `symbol` the quality alone: a provider does not fail by symbol, but its bars of
-    one may be worse. Quality is that of the symbol and interval where three grades are there, else of the interval, else of all."""
+    counts as of now. `interval` narrows everything, `symbol` and `field` (`price` or `volume`) the quality alone: a provider does not
+    fail by symbol, but its bars of one may be worse. Quality is that of the symbol and interval where three grades are there, else of
+    the interval, else of all."""
     aged = [(s, 0.5 ** (max(timedelta(0), now - s.at) / half_life)) for s in seen]
     here = [(s, weight) for s, weight in aged if interval in ("", s.interval)]
-    quality, basis = _quality(aged, interval, symbol)
+    quality, basis = _quality(aged, interval, symbol, field)
     units = [(weight, _UNITS.get(s.kind, (0.0, 0.0))) for s, weight in here]
     return Reputation(
         source,
@@ -120,9 +137,9 @@ def _by_kind(aged: Sequence[tuple[Seen, float]]) -> tuple[tuple[str, float], ...
     return tuple(sorted(shares, key=lambda pair: (-pair[1], pair[0])))
 
 
-def _quality(aged: Sequence[tuple[Seen, float]], interval: str, symbol: str) -> tuple[float | None, str]:
+def _quality(aged: Sequence[tuple[Seen, float]], interval: str, symbol: str, field: str) -> tuple[float | None, str]:
     """From the narrowest basis to the widest; the widest needs one grade only."""
-    graded = [(s, s.score, weight) for s, weight in aged if s.score is not None]
+    graded = [(s, score, weight) for s, weight in aged if (score := s.graded(field)) is not None]
     for ticker, length in ((symbol, interval), ("", interval), ("", "")):
         scores = [(score, weight) for s, score, weight in graded if ticker in ("", s.symbol) and length in ("", s.interval)]
         mean, basis = _mean(scores), " ".join(filter(None, (ticker, length)))

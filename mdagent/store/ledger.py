@@ -273,11 +273,12 @@ class Ledger:
             self._look(source, account or source, wall)
             quota.correct(Turn(self._db, wall, self.dice), (account or source, source), window, left, self._run)
 
-    def judge(self, token: int, rows: int, bad: int, score: float | None) -> None:
-        """The rows that an answer brought, how many of them were refused, and the grade of the rest."""
+    def judge(self, token: int, rows: int, bad: int, score: float | None, fields: tuple[float, float] | None = None) -> None:
+        """The rows that an answer brought, how many were refused, and the grade of the rest: of all, and of prices and volumes apart."""
         with self._deciding() as now:
-            put = "UPDATE attempts SET rows = ?, bad = ?, score = ? WHERE id = ? RETURNING account, endpoint"
-            found = self._db.execute(put, (rows, bad, score, token)).fetchone()
+            columns = ("rows", "bad", "score", "price_score", "volume_score")
+            put = f"UPDATE attempts SET {', '.join(f'{c} = ?' for c in columns)} WHERE id = ? RETURNING account, endpoint"
+            found = self._db.execute(put, (rows, bad, score, *(fields or (None, None)), token)).fetchone()
             if found:
                 breakers.judge(Turn(self._db, now, self.dice), found, rows, bad)
 

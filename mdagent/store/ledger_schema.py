@@ -56,9 +56,11 @@ STEPS: tuple[str, ...] = (
     INSERT INTO paces SELECT account, factor, overloads, changed, NULL, changed FROM old_paces;
     DROP TABLE old_paces
     """,
-    # 4: how much of `usd` was paid for credits beyond the quota
+    # 4: how much of `usd` was paid for credits beyond the quota, and the grades of prices and volumes apart
     """
-    ALTER TABLE attempts ADD COLUMN overage REAL NOT NULL DEFAULT 0
+    ALTER TABLE attempts ADD COLUMN overage REAL NOT NULL DEFAULT 0;
+    ALTER TABLE attempts ADD COLUMN price_score REAL;
+    ALTER TABLE attempts ADD COLUMN volume_score REAL
     """,
 )
 VERSION = len(STEPS)

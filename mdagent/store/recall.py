@@ -113,7 +113,8 @@ def seen(ledger: Ledger, source: str, account: str, now: datetime) -> list[Seen]
     from mdagent.guard.memory import Seen
 
     query = (
-        "SELECT at, interval, kind, ms, score, subject FROM attempts WHERE account IN (?, ?) AND at > ? AND state = 'settled'"
+        "SELECT at, interval, kind, ms, score, subject, price_score, volume_score FROM attempts"
+        " WHERE account IN (?, ?) AND at > ? AND state = 'settled'"
         f" ORDER BY at DESC LIMIT {_MOST}"
     )
     return [Seen(when(at), *rest) for at, *rest in ledger.rows(query, account, source, us(now - MEMORY))]

@@ -167,7 +167,7 @@ def keep(  # noqa: PLR0913  an answer, what it was asked for, and who hears of i
     sessions: Sequence[Session] | None,
     tools: Tools,
     *,
-    judged: Callable[[int, int, float | None], None],
+    judged: Callable[[int, int, float, tuple[float, float]], None],
 ) -> Kept | Failure:
     """Judge an answer and write it, or say why it cannot be kept. `judged` is told its rows, the bad ones, and the score of the rest."""
     now, delay = tools.clock.now(), source.delay
@@ -188,7 +188,7 @@ def keep(  # noqa: PLR0913  an answer, what it was asked for, and who hears of i
         pending = min(pending, bars.complete_until)
     kept = replace(verdict.keep, complete_until=pending)
     given = grade(verdict)
-    judged(bars.delivery.rows, len(verdict.quarantine), given.score)
+    judged(bars.delivery.rows, len(verdict.quarantine), given.score, (given.of_prices, given.of_volume))
     spans, sums = settle(window, verdict.absences, pending, now), "\n".join(arithmetic(given))
     marks = bar_scores(given, verdict, kept), _not_before(kept, pending)
     batch = Batch(tools.gate.run, window, kept, *marks, verdict, given, sums, spans, now, tells_actions=bars.delivery.events)

@@ -330,11 +330,11 @@ class Gate:
         if told:
             self.ledger.amend(told[-1], failure)
 
-    def judged(self, attempts: Sequence[Attempt], rows: int, bad: int, score: float | None) -> None:
-        """What the last answer was worth: its rows, those that were refused, and the grade of the others."""
+    def judged(self, attempts: Sequence[Attempt], rows: int, bad: int, score: float, fields: tuple[float, float]) -> None:
+        """What the last answer was worth: its rows, those that were refused, the grade of the others, and of their prices and volumes."""
         told = [a.token for a in attempts if a.token is not None]
         if told:
-            self.ledger.judge(told[-1], rows, bad, score)
+            self.ledger.judge(told[-1], rows, bad, score, fields)
 
     def _settle(self, exchange: Exchange, failure: Failure | None, telling: Telling) -> bool:
         """Write the attempt into the ledger and the report, once. True where it is the network that is down."""

@@ -46,7 +46,7 @@ class Form:
     weights: Weights = WEIGHTS
     look: Callable[[Asked, datetime], Outlook] | None = None
     _past: dict[str, tuple[float, list[Seen]]] = field(default_factory=dict)
-    _folded: dict[tuple[str, str, str], Reputation] = field(default_factory=dict)
+    _folded: dict[tuple[str, str, str, str], Reputation] = field(default_factory=dict)
 
     def placed(self, wish: Wish) -> Wish:
         """The wish with its servers in the order of asking, and the sums behind it."""
@@ -55,11 +55,11 @@ class Form:
         by_name, ranking = {s.source.spec.name: s for s in wish.servers}, self.ranking(wish)
         return wish._replace(servers=tuple(by_name[r.source] for r in ranking), ranking=ranking)
 
-    def ranking(self, wish: Wish) -> tuple[Ranked, ...]:
-        """Every server in its place."""
+    def ranking(self, wish: Wish, field: str = "") -> tuple[Ranked, ...]:
+        """Every server in its place; for the sake of one field, `price` or `volume`, where one is named."""
         asked = wish.request
         live = asked.interval.intraday and self.clock.now() - asked.end < _FRESH
-        return rank([self._of_bars(s, asked) for s in wish.servers], self.weights, live=live)
+        return rank([self._of_bars(s, asked, field) for s in wish.servers], self.weights, live=live)
 
     def rank(self, sources: Sequence[Source], endpoint: str) -> tuple[Ranked, ...]:
         """The sources in the order of asking for what is true this minute."""
@@ -78,13 +78,13 @@ class Form:
         usual = speed(self.ledger, name, self.policy(name).rules.account, now - timedelta(days=1)).p95
         return max(_SOONEST, (usual or 0.0) / 1000)
 
-    def reputation(self, name: str, interval: str = "", symbol: str = "") -> Reputation:
-        """What a source's attempts say of it."""
+    def reputation(self, name: str, interval: str = "", symbol: str = "", field: str = "") -> Reputation:
+        """What a source's attempts say of it; its quality by field, `price` or `volume`, where one is named."""
         past = self._seen(name)
         known = symbol if any(s.symbol == symbol and s.score is not None for s in past) else ""
-        key = (name, interval, known)
+        key = (name, interval, known, field)
         if key not in self._folded:
-            self._folded[key] = fold(name, past, self.clock.now(), interval=interval, symbol=known)
+            self._folded[key] = fold(name, past, self.clock.now(), interval=interval, symbol=known, field=field)
         return self._folded[key]
 
     def _seen(self, name: str) -> list[Seen]:
@@ -94,13 +94,14 @@ class Form:
             self._folded = {key: told for key, told in self._folded.items() if key[0] != name}
         return kept[1]
 
-    def _of_bars(self, server: Server, asked: BarRequest) -> Candidate:
+    def _of_bars(self, server: Server, asked: BarRequest, field: str) -> Candidate:
         source = server.source
         return self._candidate(
             source,
             "bars",
             interval=asked.interval.value,
             symbol=asked.symbol.ticker,
+            field=field,
             priority=asked.priority,
             requests=len(source.cut(asked)),
             direct=server.basis is asked.adjustment,
@@ -113,12 +114,13 @@ class Form:
         *,
         interval: str = "",
         symbol: str = "",
+        field: str = "",
         priority: Priority = Priority.HIGH,
         requests: int = 1,
         direct: bool = True,
     ) -> Candidate:
         name, policy = source.spec.name, self.policy(source.spec.name)
-        told = self.reputation(name, interval, symbol)
+        told = self.reputation(name, interval, symbol, field)
         what = Reservation(endpoint, "", "", symbol, usd=policy.usd * requests, priority=priority)
         ahead = (self.look or partial(outlook, self.ledger))(Asked(what, name, policy.windows, policy.rules), self.clock.now())
         known = told.seen >= 0.5

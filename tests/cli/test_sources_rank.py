@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 LIVE = {"MDAGENT_SANDBOX": ""}
 RANK = "source,order,score,wait_s,term,value,weight,part,why"
-REPUTATION = "source,interval,reliability,low,high,attempts,quality,grade,graded_of,median_ms,failures,last_attempt"
+REPUTATION = (
+    "source,interval,reliability,low,high,attempts,quality,grade,graded_of,median_ms,failures,last_attempt,price_quality,volume_quality"
+)
 FACTS = "reliability quality key cost basis quota latency allowance breaker freshness".split()
 
 
@@ -130,11 +132,26 @@ def test_what_was_seen_moves_it(shell: Shell) -> None:
         for kind in (None, None, FailureKind.SERVER_ERROR):
             ledger.judge(ask(ledger, shell.clock, kind, ms=40.0), 21, 0, None if kind else 96.0)
     row = of(shell, "yahoo", "yahoo")
+    assert (row["price_quality"], row["volume_quality"]) == (96, 96)
     assert (row["reliability"], row["attempts"], row["median_ms"]) == (round(11 / 13, 4), 3, 40)
     assert (row["quality"], row["grade"], row["graded_of"]) == (96, "A", "all")
     assert row["failures"].startswith("SERVER_ERROR ")
     assert row["failures"].endswith("%")
     assert row["last_attempt"] == "2024-02-05T22:00:00Z"
+
+
+def test_the_quality_of_prices_and_of_volumes_is_told_apart_and_ranks_apart(shell: Shell) -> None:
+    with ledger_of(shell) as ledger:
+        for _ in range(3):
+            ledger.judge(ask(ledger, shell.clock), 21, 0, 76.0, (96.0, 76.0))
+    row = of(shell, "yahoo", "yahoo")
+    assert (row["quality"], row["price_quality"], row["volume_quality"]) == (91, 96, 76)
+    by_field = {}
+    for field in ("price", "volume"):
+        rows = shell.good("sources", "rank", "AAPL", "--field", field, "--json").json
+        by_field[field] = next(r["value"] for r in rows if (r["source"], r["term"]) == ("yahoo", "quality"))
+    assert by_field == {"price": 0.96, "volume": 0.76}
+    assert shell.run("sources", "rank", "AAPL", "--field", "wick").code == 2
 
 
 def test_an_interval_narrows_it(shell: Shell) -> None:

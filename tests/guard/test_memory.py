@@ -205,3 +205,9 @@ def test_more_attempts_narrow_the_interval() -> None:
     widths = [b.high - b.low for b in (PRIOR, believed(*[seen()] * 9, seen("SCHEMA")).reliability, Beta(900.0, 100.0))]
     assert widths == sorted(widths, reverse=True)
     assert widths[0] == pytest.approx(0.277, abs=0.001)
+
+
+def test_prices_and_volumes_are_graded_apart_and_together_by_three_to_one() -> None:
+    past = [Seen(NOW, "1d", None, 10.0, 76.0, "AAPL", 96.0, 76.0) for _ in range(3)]
+    told = {field: fold("x", past, NOW, interval="1d", symbol="AAPL", field=field).quality for field in ("", "price", "volume")}
+    assert told == {"": 91.0, "price": 96.0, "volume": 76.0}

@@ -70,7 +70,7 @@ def bar_set(rows: Rows, request: BarRequest, splits: tuple[tuple[np.datetime64, 
     columns = (rows.open, rows.high, rows.low, rows.close, rows.volume)
     everything = request.over(datetime(1900, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
     none = np.zeros(len(rows), dtype=bool)
-    read = assemble(Answer(rows.ts, ~none, tuple(Column(c, np.isnan(c), none) for c in columns)), everything)  # type: ignore[arg-type]
+    read = assemble(Answer(rows.ts, ~none, tuple(Column(c, np.isnan(c), none) for c in columns)), everything)
     actions = tuple(CorporateAction("split", day.astype("datetime64[D]").item(), ratio) for day, ratio in splits)
     o, h, low, c, v = read.table
     return BarSet(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -92,7 +93,7 @@ def test_prices_in_another_unit_have_the_same_verdict_as_before(trials: list[tup
         spoilt = inject(rows, rng).rows
         verdicts = []
         for times in (1.0, 1000.0, 0.001):
-            told_in = spoilt.__class__(spoilt.ts, *(getattr(spoilt, n) * times for n in ("open", "high", "low", "close")), spoilt.volume)
+            told_in = replace(spoilt, **{n: getattr(spoilt, n) * times for n in ("open", "high", "low", "close")})
             verdicts.append([(f.check, f.type, f.severity, f.runs) for f in judged(bar_set(told_in, request), request).findings])
         if inject.__name__ != "swapped_columns":  # a volume among the prices has no unit
             assert verdicts[0] == verdicts[1] == verdicts[2], inject.__name__
