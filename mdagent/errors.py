@@ -2,6 +2,7 @@
 
     MdagentError                 exit code (see cli/exits.py)
     ├── UsageError               2    a word on the command line, or an argument of the API, is wrong
+    ├── NoBars                  12    there is nothing to judge: an empty file, a store without these bars
     ├── ConfigError              3    a setting, its file or its environment variable is wrong
     │   └── WrongWorld           3    live, sandbox and replayed bars may not share a store
     ├── StoreError
@@ -27,6 +28,10 @@ class MdagentError(Exception):
 
 class UsageError(MdagentError):
     """An argument is wrong; nothing was sent and nothing was spent."""
+
+
+class NoBars(MdagentError):
+    """What was named holds no bars."""
 
 
 class ConfigError(MdagentError):

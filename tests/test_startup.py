@@ -82,3 +82,15 @@ def test_a_settings_file_costs_its_parser(home: Path, tmp_path: Path) -> None:
     file.write_text("fetch:\n  deadline: 30\n")
     file.chmod(0o600)
     assert loaded(home, "--config", str(file), "fetch", "AAPL", "--period", "1y", "--csv") == {"duckdb", "yaml"}
+
+
+def test_a_file_is_judged_with_numpy_alone_once_its_calendar_is_kept(tmp_path: Path) -> None:
+    rows = [f"2024-01-{day:02},10,11,9,10.{day:02},{day}000" for day in range(2, 13) if day not in (6, 7)]
+    (tmp_path / "AAPL.csv").write_text("\n".join(["date,open,high,low,close,volume", *rows]))
+    assert "exchange_calendars" in loaded(tmp_path, "validate", "--file", "AAPL.csv", "--json")
+    for form in ("--json", "--csv"):
+        assert loaded(tmp_path, "validate", "--file", "AAPL.csv", form) == {"numpy"}
+
+
+def test_the_help_of_a_judgement_loads_nothing_heavy(tmp_path: Path) -> None:
+    assert loaded(tmp_path, "validate", "--help") == set()

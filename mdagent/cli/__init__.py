@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fetch": ("data", "bars of one or more symbols: from the store, or fetched, checked, graded and stored"),
     "plan": ("plan", "what a fetch would ask, cost and take, before anything is spent"),
     "compare": ("compare", "what each source says of the same bars, and by how much they differ"),
+    "validate": ("validate", "what is wrong with stored bars, or with a file of them, and how good they are"),
     "export": ("data", "stored bars, without asking anybody"),
     "query": ("data", "your own SELECT over the store, read-only"),
     "quote": ("market", "the latest price"),

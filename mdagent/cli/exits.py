@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from mdagent.errors import ConfigError, MdagentError, StoreBusy, StoreDamaged, StoreFull, UsageError
+from mdagent.errors import ConfigError, MdagentError, NoBars, StoreBusy, StoreDamaged, StoreFull, UsageError
 
 if TYPE_CHECKING:
     from mdagent.guard.outcome import Failure
@@ -56,6 +56,7 @@ MEANINGS: dict[ExitCode, str] = {
 
 OF_ERROR: tuple[tuple[type[MdagentError], ExitCode], ...] = (
     (UsageError, ExitCode.USAGE),
+    (NoBars, ExitCode.NO_DATA),
     (ConfigError, ExitCode.CONFIG),
     (StoreBusy, ExitCode.STORE_BUSY),
     (StoreDamaged, ExitCode.STORE_DAMAGED),

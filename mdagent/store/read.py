@@ -12,6 +12,7 @@ from mdagent.store.series import deliveries, join, knows, rows_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
     from duckdb import DuckDBPyConnection
 
     from mdagent.market import BarRequest, BarSet, CorporateAction, RejectedRow
@@ -33,6 +34,17 @@ class Span(NamedTuple):
     reason: str
     expires: datetime | None
     as_of: datetime | None = None  # when the oldest part of it was fetched; the writer puts it in
+
+
+class Series(NamedTuple):
+    """One source's bars of a symbol on one basis: first and last stamp, how far the source was asked, and since when it is traded."""
+
+    source: str
+    adjustment: str
+    first: datetime
+    last: datetime
+    asked_until: datetime | None
+    first_trade: date | None
 
 
 class Standing(NamedTuple):
@@ -131,17 +143,32 @@ class Reader:
         """The rows of a joint series in order of `ts`: one a stamp, or with `apart` one a stamp and source."""
         if not joint.parts:
             return []
-        selects, words = [], []
-        for part in joint.parts:
-            sql, told = _part(part, request, joint.currency, naive(as_of) if as_of else None)
-            selects.append(sql)
-            words += told
-        if len(selects) == 1:
-            return list(self._ask(f"{selects[0]} ORDER BY ts", words).fetchall())
-        of = "ts, source" if apart else "ts"
-        best = f" QUALIFY row_number() OVER (PARTITION BY {of} ORDER BY provisional, score DESC, source, rank) = 1"
-        union = " UNION ALL ".join(f"SELECT *, {rank} AS rank FROM ({one})" for rank, one in enumerate(selects))
-        return list(self._ask(f"SELECT * EXCLUDE (rank) FROM ({union}){best} ORDER BY ts, source", words).fetchall())
+        sql, words = _united(request, joint, naive(as_of) if as_of else None, apart=apart)
+        return list(self._ask(sql, words).fetchall())
+
+    def apart(self, request: BarRequest, joint: Joint) -> dict[str, dict[str, np.ndarray]]:
+        """As `rows` with `apart`, by source and column, and as numpy has it: a year of minutes is no Python object."""
+        import numpy as np
+
+        made: dict[str, dict[str, np.ndarray]] = {}
+        for source in dict.fromkeys(part.held.source for part in joint.parts):
+            own = joint._replace(parts=tuple(part for part in joint.parts if part.held.source == source))
+            sql, words = _united(request, own, None, apart=True)
+            told = self._ask(f"SELECT ts, open, high, low, close, volume, provisional FROM ({sql}) ORDER BY ts", words).fetchnumpy()
+            made[source] = {name: np.ma.filled(c, np.nan) if np.ma.isMaskedArray(c) else np.asarray(c) for name, c in told.items()}
+        return made
+
+    def series(self, symbol: str, interval: str) -> list[Series]:
+        """What is stored of a symbol, by source and basis."""
+        rows = self._ask(
+            "SELECT b.source, b.adjustment, first_ts, last_ts, until_ts, i.first_trade FROM (SELECT source, adjustment, min(ts) first_ts,"
+            " max(ts) last_ts FROM bars WHERE symbol = ? AND interval = ? GROUP BY ALL) b LEFT JOIN (SELECT source, adjustment, max(end_ts)"
+            " until_ts FROM coverage WHERE symbol = ? AND interval = ? GROUP BY ALL) c USING (source, adjustment) LEFT JOIN (SELECT source,"
+            " max(first_trade) first_trade FROM instruments WHERE symbol = ? GROUP BY ALL) i USING (source)"
+            " ORDER BY ALL",
+            [symbol, interval, symbol, interval, symbol],
+        ).fetchall()
+        return [Series(s, b, aware(first), aware(last), aware(until) if until else None, day) for s, b, first, last, until, day in rows]
 
     def knows(self, request: BarRequest, source: str, kinds: str, since: datetime) -> datetime | None:
         """How far all `splits`, or `all` payments too, of the symbol are known at this source from `since` on."""
@@ -278,6 +305,21 @@ class Reader:
         counts = ", ".join(f"(SELECT count(*) FROM {n})" for n in names)
         row = self._db.execute(f"SELECT {counts}").fetchone() or ()
         return dict(zip(names, map(int, row), strict=True))
+
+
+def _united(request: BarRequest, joint: Joint, as_of: datetime | None, *, apart: bool) -> tuple[str, list[Literal]]:
+    """The rows of a joint series as one query, with the words of its places."""
+    selects, words = [], []
+    for part in joint.parts:
+        sql, told = _part(part, request, joint.currency, as_of)
+        selects.append(sql)
+        words += told
+    if len(selects) == 1:
+        return f"{selects[0]} ORDER BY ts", words
+    of = "ts, source" if apart else "ts"
+    best = f" QUALIFY row_number() OVER (PARTITION BY {of} ORDER BY provisional, score DESC, source, rank) = 1"
+    union = " UNION ALL ".join(f"SELECT *, {rank} AS rank FROM ({one})" for rank, one in enumerate(selects))
+    return f"SELECT * EXCLUDE (rank) FROM ({union}){best} ORDER BY ts, source", words
 
 
 def _part(part: Part, request: BarRequest, currency: str | None, as_of: datetime | None) -> tuple[str, list[Literal]]:

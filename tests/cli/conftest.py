@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cli.drawn import judge, text, walk
 from tests.cli.shell import JANUARY, Shell
 
 if TYPE_CHECKING:
@@ -30,3 +31,17 @@ def january(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stocked(january: Path, tmp_path: Path) -> Shell:
     shutil.copytree(january / "home", tmp_path / "home")
     return Shell(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def calendars(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that has New York's calendar already."""
+    folder = tmp_path_factory.mktemp("calendars")
+    judge(Shell(folder), text(walk()))
+    return folder / "home"
+
+
+@pytest.fixture
+def almanac(tmp_path: Path, calendars: Path) -> Shell:
+    """A prompt in such a home."""
+    return Shell(tmp_path, {"MDAGENT_HOME": str(calendars)})

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
@@ -25,9 +25,12 @@ from mdagent.guard.limits import KEPT_BACK
 from mdagent.market import Interval
 from mdagent.quality.grade import PROVISIONAL_CAP, SINGLE_SOURCE_CAP, WEIGHTS
 from mdagent.quality.letters import LETTERS
-from mdagent.quality.modes import BALANCED
+from mdagent.quality.modes import BALANCED, MODES
 from mdagent.sources import NAMES, spec_of
 from tests.docs.readme import README, TOP, Shell, blank_times, blocks, commands, parse, steps, table
+
+if TYPE_CHECKING:
+    from mdagent.quality.modes import Mode
 
 COMMAND_LINES = {c.text: c for c in commands()}
 
@@ -56,7 +59,7 @@ def test_every_command_line_parses(text: str, tmp_path: Path) -> None:
         assert {"--help", "--version"} & set(words)
         return
     asked = context.params
-    if {"symbols", "interval"} <= asked.keys() and not any(s.startswith(("@", "-")) for s in asked["symbols"]):
+    if asked.get("symbols") and asked.get("interval") and not any(s.startswith(("@", "-")) for s in asked["symbols"]):
         window = (asked["start"], asked["end"], asked["period"])
         assert read_requests(read_symbols(asked["symbols"], tmp_path), asked["interval"], window, asked["adjust"], terminal)
 
@@ -136,6 +139,19 @@ def test_the_letters_are_those_of_the_grade() -> None:
 def test_the_ceilings_are_those_of_the_grade() -> None:
     assert f"{SINGLE_SOURCE_CAP:.0f} while no second source has confirmed a series, {PROVISIONAL_CAP:.0f} for a provisional bar" in README
     assert f"more than {BALANCED.refuse:.0%} of an answer".replace("%", " %") in README
+
+
+def _told(mode: Mode) -> list[str]:
+    """A row of the table of modes."""
+    heard = f"{mode.sources} needed" if mode.sources > 1 else "heard" if mode.consensus else "no"
+    refuses = f"{mode.refuse:.0%} bad rows".replace("%", " %") if mode.refuse < 1 else "never"
+    asked = f"{round(1 / mode.strictness, 1):g} x"
+    return [mode.name, *("yes" if on else "no" for on in (mode.rows, mode.anomalies)), heard, asked, refuses, mode.floor or "none"]
+
+
+def test_the_modes_are_those_of_the_judgement() -> None:
+    heading = "| mode | rows | anomalies | other sources | evidence asked | refuses all from | lowest grade |"
+    assert table(heading) == [_told(mode) for mode in MODES.values()]
 
 
 def test_what_a_class_leaves_to_those_above_it_is_that_of_the_limits() -> None:
