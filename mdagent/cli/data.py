@@ -104,7 +104,9 @@ def fetch(  # the options of a command are its parameters
         if dry_run:
             _foretell(agent.plan(requests, source=source, refresh=refresh), terminal, report)
             return
-        doubt = Doubt(cross_check, terminal.settings.fetch.second_opinion, _floor(terminal))
+        doubt = Doubt(
+            max(cross_check, mode_named(terminal.settings.fetch.mode).sources - 1), terminal.settings.fetch.second_opinion, _floor(terminal)
+        )
         served = agent.fetch(requests, source=source, refresh=refresh, doubt=doubt)
     terminal.code = int(of_report(served.report, doubt.floor))
     write(COLUMNS, list(shown(served.rows)), terminal, form=chosen, output=output, force=force)

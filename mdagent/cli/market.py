@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdagent.cli.data import AsCsv, AsJson, End, Force, Format, Output, SourceWord, Symbols, choose_way, write
+from mdagent.cli.data import AsCsv, AsJson, CrossCheck, End, Force, Format, Output, SourceWord, Symbols, choose_way, write
 from mdagent.cli.exits import ExitCode, of_failure
 from mdagent.cli.page import Page
 from mdagent.cli.words import read_symbols, read_window
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from mdagent.agent import Agent
     from mdagent.cli.terminal import Terminal
     from mdagent.market import Quote
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
-QUOTE = ("symbol", "last", "bid", "ask", "as_of", "currency", "previous_close", "day_high", "day_low", "volume", "source")
+_QUOTED = ("symbol", "last", "bid", "ask", "as_of", "currency", "previous_close", "day_high", "day_low", "volume", "source")
+QUOTE = (*_QUOTED, "late_s", "grade", "why")
 LISTING = ("symbol", "name", "exchange", "kind", "source")
 ACTION = ("symbol", "kind", "date", "value", "adjusted", "currency", "source")
 STATUS = ("market", "state", "session", "as_of", "source")
@@ -34,17 +36,22 @@ def quote(
     symbols: Symbols,
     *,
     source: SourceWord = "auto",
+    cross_check: CrossCheck = 0,
     form: Format = None,
     as_json_: AsJson = False,
     as_csv: AsCsv = False,
     output: Output = None,
     force: Force = False,
 ) -> None:
-    """The latest price of one or more symbols, with the exchange's time. Nothing is stored.
+    """The latest price of one or more symbols, with the exchange's time and a grade. Nothing is stored.
+
+    `late_s` is how many seconds later it is than the source's plan promises. A: in time, and other sources say the same (--cross-check);
+    B: in time, or less than 5 s late; C: less than 30 s; D: later; F: stale, of another time.
 
     \b
     Examples:
       mdagent quote AAPL IBE.MC
+      mdagent quote AAPL --cross-check 1                 what another source says
       mdagent --sandbox quote AAPL --json                synthetic
     """
     terminal: Terminal = ctx.obj
@@ -52,7 +59,7 @@ def quote(
     wanted = read_symbols(symbols, terminal.cwd)
     with terminal.agent() as agent:
         answers = agent.quote(wanted, source=source)
-    rows = [_row(a) for a in answers if not isinstance(a, Failure)]
+        rows = _graded([a for a in answers if not isinstance(a, Failure)], agent, terminal, cross_check)
     write(QUOTE, rows, terminal, form=chosen, output=output, force=force)
     _tell_failures([str(s) for s in wanted], answers, terminal)
 
@@ -167,6 +174,24 @@ def market(
 
 def _moment(instant: datetime | None) -> datetime | None:
     return instant.replace(tzinfo=None) if instant else None  # as the writers of rows want it: UTC, without saying so
+
+
+def _graded(quotes: Sequence[Quote], agent: Agent, terminal: Terminal, count: int) -> list[tuple[object, ...]]:
+    """A row for each quote, with its grade."""
+    from mdagent.quality.letters import letter
+    from mdagent.store.almanac import Almanac
+    from mdagent.work.live import Ticker
+
+    now = terminal.clock.now()
+    almanac = Almanac(terminal.settings.home / "calendars", terminal.settings.sessions.closures, now.date())
+    promised = {one.spec.name: one.plan.delay for one, _ in agent.sources()}
+    ticker = Ticker(lambda symbol, name: agent.quote([symbol], source=name)[0], promised, almanac.sessions, now)
+    further = [one.spec.name for one, own in agent.sources() if own.enabled and "quote" in one.spec.offers] if count else []
+    rows = []
+    for told in quotes:
+        live = ticker.graded(told, further, count)
+        rows.append((*_row(told), None if live.late is None else round(live.late, 1), letter(live.score), live.why))
+    return rows
 
 
 def _row(told: Quote) -> tuple[object, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from mdagent.cli.data import AsCsv, AsJson, End, Format, Start, choose_way
+from mdagent.cli.data import AsCsv, AsJson, End, Format, MinGrade, ModeWord, Start, choose_way
 from mdagent.cli.exits import ExitCode, of_error
 from mdagent.cli.page import Page
 from mdagent.errors import MdagentError, NoBars, UsageError
@@ -53,8 +53,6 @@ Length = Annotated[
 Period = Annotated[str | None, typer.Option(metavar="SPAN", help="back from the end: 5d, 2wk, 6mo, 1y, ytd; default all")]
 SourceWord = Annotated[str | None, typer.Option(metavar="NAME", help="the stored series of this source alone; of a file, its source")]
 Adjust = Annotated[str | None, typer.Option(metavar="BASIS", help="of the prices: raw, splits or all; default as stored, of a file splits")]
-ModeWord = Annotated[str, typer.Option(metavar="NAME", help="strict, balanced, permissive, emergency, statistical or cross-source")]
-Least = Annotated[str | None, typer.Option("--min-grade", metavar="LETTER", help="exit 6 below this grade; default the mode's lowest")]
 
 
 @app.command(cls=Page)
@@ -71,8 +69,8 @@ def validate(
     period: Period = None,
     source: SourceWord = None,
     adjust: Adjust = None,
-    mode: ModeWord = "balanced",
-    min_grade: Least = None,
+    mode: ModeWord = None,
+    min_grade: MinGrade = None,
     form: Format = None,
     as_json_: AsJson = False,
     as_csv: AsCsv = False,
@@ -92,8 +90,8 @@ def validate(
     """
     terminal: Terminal = ctx.obj
     chosen = _form(choose_way(terminal, form, as_json=as_json_, as_csv=as_csv))
-    wish = _wish(mode, interval, (start, end, period), adjust, terminal)._replace(source=source)
-    floor = _floor(min_grade or wish.mode.floor)
+    wish = _wish(mode or terminal.settings.fetch.mode, interval, (start, end, period), adjust, terminal)._replace(source=source)
+    floor = _floor(min_grade or terminal.settings.fetch.min_grade or wish.mode.floor)
     named = _Files([terminal.cwd / f for f in file or ()], [terminal.cwd / f for f in against or ()], meta and terminal.cwd / meta)
     told = _of_files(named, symbols or [], wish, terminal) if named.files else _of_store(named, symbols or [], wish, terminal)
     _tell(told, chosen, floor, terminal)

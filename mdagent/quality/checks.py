@@ -123,6 +123,9 @@ SET_CHECKS: dict[str, Callable[[Case], Outcome]] = {
 CHECKS = {**ROW_CHECKS, **SHAPE_CHECKS, **SET_CHECKS}
 
 
+_OF_ROWS = ("columns", "ohlc", "non_session")  # what a mode may leave out; a row that is no bar is none in any mode
+
+
 class _Condemned(NamedTuple):
     mask: np.ndarray
     rows: tuple[RejectedRow, ...]
@@ -167,7 +170,7 @@ def _outcomes(case: Case) -> tuple[Case, dict[str, Outcome], tuple[RejectedRow, 
     outcomes: dict[str, Outcome] = {}
     condemned: list[_Condemned] = []
     for name, check in ROW_CHECKS.items():
-        outcome = outcomes[name] = check(case)
+        outcome = outcomes[name] = _not_in(case.mode, name) or check(case)
         if outcome.odd is not None:
             case = case.without(outcome.odd)
         if outcome.condemned is None:
@@ -188,6 +191,8 @@ def _outcomes(case: Case) -> tuple[Case, dict[str, Outcome], tuple[RejectedRow, 
 
 def _not_in(mode: Mode, name: str) -> Outcome | None:
     """Why a mode does not run a check, None where it does."""
+    if name in _OF_ROWS:
+        return None if mode.rows else Outcome(skipped=f"the mode {mode.name} looks at no single rows")
     if name == "others":
         return None if mode.consensus else Outcome(skipped=f"the mode {mode.name} hears no other source")
     return None if mode.anomalies else Outcome(skipped=f"the mode {mode.name} looks for no anomalies")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.quality.finding import Severity
 from mdagent.quality.letters import letter
+from mdagent.quality.modes import MODES
 from mdagent.quality.remedies import OF_SINGLE_BARS, PRICES_ONLY, VOLUME_ONLY, Remedy, dimension_of, remedies
 from mdagent.quality.rubric import FLOOR, FURTHER_KIND, escalated, left_by, worst
 
@@ -34,6 +35,7 @@ _POINTS = {Severity.CRITICAL: 80.0, Severity.HIGH: 40.0, Severity.MEDIUM: 15.0, 
 _UNPROVED = {"gaps": 88.0, "staleness": 88.0, "non_session": 88.0}  # a ceiling where the check could not run
 _BY_NATURE = "a file is as old as it is"
 _REFUSED_CEILING = 30.0
+_UNHEARD_CEILING = 69.0
 _TOO_FEW_TO_RAISE = {"missing_rows": 2, "stale_feed": 10**9}  # so many bars say nothing by their share, however short the window
 _ALONE = 0.9  # confidence in what nobody else has confirmed
 
@@ -140,8 +142,11 @@ def _confirmed(verdict: Verdict) -> list[Bound]:
 
 
 def _unproved(verdict: Verdict) -> list[Bound]:
+    """What a check that could not run, another source that the mode demands, and an answer that is refused leave of the score."""
     skipped = [(s, _UNPROVED[s.check]) for s in verdict.skipped if s.check in _UNPROVED and s.reason != _BY_NATURE]
     bounds = [Bound(ceiling, f"{s.check} not checked: {s.reason}") for s, ceiling in skipped]
+    if MODES[verdict.mode].sources > 1 and not verdict.confirmed_by:
+        bounds.append(Bound(_UNHEARD_CEILING, f"the mode {verdict.mode} believes no source alone"))
     if verdict.refused:
         bounds.append(Bound(_REFUSED_CEILING, f"{len(verdict.quarantine)} of {verdict.bars} rows are bad: the whole answer is refused"))
     return bounds

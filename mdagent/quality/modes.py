@@ -11,8 +11,8 @@ from mdagent.errors import UsageError
 class Mode:
     """How to judge. `strictness` divides the thresholds of anomalies: 2 asks for half the evidence, 0.5 for twice. `refuse` is the share
     of bad rows from which on nothing of an answer is believed, `floor` the letter below which a command fails where none was asked for.
-    `anomalies`: are series searched for shapes that no market makes? `rows`: are rows checked? `consensus`: are other sources heard, and
-    `sources`, how many have to be?"""
+    `rows`: are rows held against each other and the calendar? `anomalies`: are series searched for shapes that no market makes?
+    `consensus`: are other sources heard, and `sources`, how many have to be?"""
 
     name: str
     strictness: float = 1.0

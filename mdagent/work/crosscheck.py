@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from mdagent.market import BarSet, Delivery
 from mdagent.quality.checks import Circumstances, judge
 from mdagent.quality.consensus import consensus, noise_of, weights_of
 from mdagent.quality.grade import arithmetic, bar_scores, grade
 from mdagent.store.review import Agreement, Review
 from mdagent.work.doubt import further
+from mdagent.work.stored import bars_of, lost_rows, on_basis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime, timedelta
 
-    from mdagent.market import Adjustment, BarRequest
+    from mdagent.market import Adjustment, BarRequest, BarSet
     from mdagent.quality.modes import Mode
     from mdagent.sessions import Session
     from mdagent.store.bars import BarStore
@@ -116,23 +116,19 @@ def _review(  # noqa: PLR0913, PLR0917  one source, the others, and all that bot
 
 def stored_sets(reader: Reader, request: BarRequest, names: Sequence[str]) -> dict[str, Stored]:
     """What the store has of each source in the window, on the basis of the request and in one unit."""
-    import numpy as np
-
     joint = reader.joint(request, names)
     basis = {part.held.source: part.held.basis for part in reversed(joint.parts)}
-    rows: list[Any] = reader.rows(request, joint, apart=True)
     made = {}
-    for name in sorted({str(row[8]) for row in rows}):
-        own = [row for row in rows if row[8] == name]
-        o, h, low, c, volume = (np.array([np.nan if r[n] is None else r[n] for r in own], dtype=np.float64) for n in range(3, 8))
-        lost = reader.quarantined(request, name)
-        ts = np.array([row[2] for row in own], dtype="datetime64[us]")
-        actions = reader.actions_of(request.symbol.ticker, name, request.start, request.end)
-        bars = BarSet(
-            request.symbol, request.interval, name, request.adjustment, joint.currency, ts, o, h, low, c, volume,
-            actions=actions, delivery=Delivery(rows=len(ts) + len(lost), rejected=lost), venue=reader.venue_of(request, name),
-        )  # fmt: skip
-        made[name] = Stored(bars, basis[name])
+    for name, cells in sorted(reader.apart(request, joint).items()):
+        if not len(cells["ts"]):
+            continue
+        told = replace(
+            bars_of(request, name, cells, joint),
+            actions=on_basis(reader.actions_of(request.symbol.ticker, name, request.start, request.end), request.adjustment),
+            delivery=lost_rows(reader.quarantined(request, name), cells["ts"]),
+            venue=reader.venue_of(request, name),
+        )
+        made[name] = Stored(told, basis[name])
     return made
 
 

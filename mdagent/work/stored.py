@@ -97,7 +97,7 @@ class Shelf:
         found, joint = told
         columns = sorted(reader.apart(request, joint).items())
         sets = {
-            source: replace(_bars(request, source, cells, joint), venue=reader.venue_of(request, source))
+            source: replace(bars_of(request, source, cells, joint), venue=reader.venue_of(request, source))
             for source, cells in columns
             if len(cells["ts"])
         }
@@ -120,8 +120,8 @@ class Shelf:
         last = bars.ts[-1].item().replace(tzinfo=UTC)
         bars = replace(
             bars,
-            actions=_on_basis(self._actions(reader, request, (source, *(other.source for other in others))), request.adjustment),
-            delivery=_lost(reader.quarantined(request, source), bars.ts),
+            actions=on_basis(self._actions(reader, request, (source, *(other.source for other in others))), request.adjustment),
+            delivery=lost_rows(reader.quarantined(request, source), bars.ts),
             instrument=Instrument(symbol, source, first_trade=series.first_trade),
         )
         return _Case(request, bars, others, self._round(reader, request), known is not None and known >= last, notes)
@@ -161,14 +161,15 @@ def _words(joint: Joint) -> tuple[str, ...]:
     return tuple(f"{one.source} is left out: {one.why}" for one in joint.left)
 
 
-def _lost(rows: Sequence[RejectedRow], ts: np.ndarray) -> Delivery:
+def lost_rows(rows: Sequence[RejectedRow], ts: np.ndarray) -> Delivery:
     """The rows in quarantine, the last of each stamp, where no good one came later."""
     here = frozenset(ts.astype("datetime64[us]").tolist())
     lost = {row.ts: row for row in rows if row.ts is not None and row.ts.replace(tzinfo=None) not in here}
     return Delivery(rows=len(ts) + len(lost), rejected=tuple(lost.values()))
 
 
-def _bars(request: BarRequest, source: str, told: Mapping[str, np.ndarray], joint: Joint) -> BarSet:
+def bars_of(request: BarRequest, source: str, told: Mapping[str, np.ndarray], joint: Joint) -> BarSet:
+    """One source's columns, as `Reader.apart` gives them, as a set."""
     open_ones = np.flatnonzero(told["provisional"])
     until = told["ts"][open_ones[0]].astype("datetime64[us]").item().replace(tzinfo=UTC) if len(open_ones) else None
     known = (request.symbol, request.interval, source, request.adjustment, joint.currency, told["ts"])
@@ -176,7 +177,7 @@ def _bars(request: BarRequest, source: str, told: Mapping[str, np.ndarray], join
     return BarSet(*known, opened, high, low, close, volume, complete_until=until)
 
 
-def _on_basis(actions: Sequence[CorporateAction], basis: Adjustment) -> tuple[CorporateAction, ...]:
+def on_basis(actions: Sequence[CorporateAction], basis: Adjustment) -> tuple[CorporateAction, ...]:
     """Amounts in shares of the time that the prices are told in: of their own day where these are raw, else of today."""
     splits = [a for a in actions if a.kind == "split"]
     made = []

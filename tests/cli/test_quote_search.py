@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 KEYED = [name for name in NAMES if spec_of(name).needs_key]
 RETIRED = [name for name in NAMES if any(m.state == "retired" for m in spec_of(name).lifecycle)]
-QUOTE = "symbol,last,bid,ask,as_of,currency,previous_close,day_high,day_low,volume,source"
+QUOTE = "symbol,last,bid,ask,as_of,currency,previous_close,day_high,day_low,volume,source,late_s,grade,why"
 
 
 def test_a_quote_tells_the_price_and_the_exchanges_time(shell: Shell) -> None:
@@ -26,6 +26,13 @@ def test_a_quote_tells_the_price_and_the_exchanges_time(shell: Shell) -> None:
     assert aapl["as_of"].startswith("2024-02-05T21:00:0")
     assert float(aapl["day_low"]) <= float(aapl["last"]) <= float(aapl["day_high"])
     assert iberdrola["currency"] == "EUR"
+
+
+def test_a_quote_is_an_a_only_when_another_source_says_the_same(shell: Shell) -> None:
+    (alone,) = shell.good("quote", "AAPL").rows
+    assert (alone["grade"], alone["late_s"], alone["why"]) == ("B+", "0", "the last price of the session, compared with no other")
+    (confirmed,) = shell.good("quote", "AAPL", "--cross-check", "1").rows
+    assert (confirmed["grade"], confirmed["why"]) == ("A", "the last price of the session, confirmed")
 
 
 def test_a_quote_is_the_last_close_that_a_fetch_has(shell: Shell) -> None:

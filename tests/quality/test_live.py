@@ -1,0 +1,48 @@
+"""The price of this minute."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from mdagent.quality.letters import band
+from mdagent.quality.live import grade_live
+
+NOW = datetime(2024, 1, 3, 16, 0, tzinfo=UTC)
+
+
+def grade(late: float, *others: float, promised: float = 0.0, closed: datetime | None = None) -> str:
+    told = grade_live(NOW - timedelta(seconds=late), NOW, timedelta(seconds=promised), others, 100.0, closed)
+    return band(told.score)
+
+
+@pytest.mark.parametrize(
+    ("late", "letter"), [(0.0, "A"), (0.9, "A"), (1.5, "B"), (4.9, "B"), (5.1, "C"), (29.0, "C"), (31.0, "D"), (1000.0, "F")]
+)
+def test_the_later_the_worse(late: float, letter: str) -> None:
+    assert grade(late, 100.1) == letter
+
+
+def test_alone_no_price_is_an_a() -> None:
+    assert grade(0.0) == "B"
+
+
+def test_a_plan_that_promises_delay_is_held_to_its_promise() -> None:
+    assert grade(900.5, 100.0, promised=900.0) == "A"
+    assert grade(903.0, 100.0, promised=900.0) == "B"
+
+
+def test_after_the_close_the_last_price_of_the_session_is_in_time() -> None:
+    assert grade(3600.0, 100.0, closed=NOW - timedelta(hours=1)) == "A"
+    assert grade(86400.0, 100.0, closed=NOW - timedelta(hours=1)) == "F"
+
+
+def test_a_price_that_another_source_denies_is_a_d() -> None:
+    assert grade(0.0, 110.0) == "D"
+    assert grade(0.0, 110.0, 100.0, 100.0) == "A"
+
+
+def test_a_price_without_a_time_is_a_c() -> None:
+    told = grade_live(None, NOW, timedelta(0), (), 100.0, None)
+    assert (band(told.score), told.late) == ("C", None)
