@@ -42,9 +42,10 @@ drill: $(READY) ## the slow tests: real processes under load, kills, whole scena
 fuzz: $(READY) ## a million spoilt or random answers for every parser of every source (hours on two cores; BODIES=10000 for minutes)
 	$(BIN)/python -m tests.sources.fuzz --bodies $(or $(BODIES),1000000)
 
-docs: $(READY) ## remake config.example.yaml, then check every example in the README
+docs: $(READY) ## remake config.example.yaml and the table of defects, then check every example in the README
 	@if $(BIN)/mdagent config init --stdout > config.example.yaml.new; then mv config.example.yaml.new config.example.yaml; \
 	else rm -f config.example.yaml.new; echo 'config.example.yaml was left as it is' >&2; fi
+	$(BIN)/python benchmarks/defects.py --write docs/grading.md
 	$(BIN)/python -m pytest -q tests/docs
 
 lock: ## remake requirements.lock (asks the package registry)

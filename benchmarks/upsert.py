@@ -41,7 +41,7 @@ def made(rows: int) -> Batch:
     request = BarRequest(Symbol.parse("AAPL"), Interval.M1, START, START + timedelta(minutes=rows))
     volume = dice.integers(1, 100_000, rows).astype(np.float64)
     bars = BarSet(request.symbol, Interval.M1, "yahoo", Adjustment.SPLITS, "USD", ts, close, close + spread, close - spread, close, volume)
-    verdict = Verdict((), ("schema",), (), rows, rows, (), bars)
+    verdict = Verdict((), ("schema",), (), request.start, request.end, rows, rows, (), bars)
     spans, grade = (Span(request.start, request.end, "complete", None),), Grade(96.0, "A", (), (), ())
     return Batch("bench", request, bars, np.full(rows, 96.0), np.zeros(rows, dtype=bool), verdict, grade, "", spans, START)
 

@@ -104,9 +104,7 @@ def fetch(  # the options of a command are its parameters
         if dry_run:
             _foretell(agent.plan(requests, source=source, refresh=refresh), terminal, report)
             return
-        doubt = Doubt(
-            max(cross_check, mode_named(terminal.settings.fetch.mode).sources - 1), terminal.settings.fetch.second_opinion, _floor(terminal)
-        )
+        doubt = _doubt(cross_check, terminal)
         served = agent.fetch(requests, source=source, refresh=refresh, doubt=doubt)
     terminal.code = int(of_report(served.report, doubt.floor))
     write(COLUMNS, list(shown(served.rows)), terminal, form=chosen, output=output, force=force)
@@ -128,6 +126,11 @@ def _finish(report: Report, terminal: Terminal, path: Path | None, *, show_why: 
 
         with new_file(terminal.cwd / path, force=True) as stream:
             stream.write(json.dumps(as_json(report, terminal.code, dry=dry), indent=1) + "\n")
+
+
+def _doubt(cross_check: int, terminal: Terminal) -> Doubt:
+    told = terminal.settings.fetch
+    return Doubt(max(cross_check, mode_named(told.mode).sources - 1), told.second_opinion, _floor(terminal))
 
 
 def judge_by(terminal: Terminal, mode: str | None, min_grade: str | None) -> None:

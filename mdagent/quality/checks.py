@@ -41,7 +41,7 @@ _CLOCK_SKEW = timedelta(minutes=1)
 
 def future(case: Case) -> Outcome:
     """No bar before its time. A daily bar may bear a date that has begun where it trades."""
-    late = case.bars.ts > as_stamps([case.now])[0]
+    late = case.bars.ts >= as_stamps([case.now])[0]
     late[late] = [_is_ahead(case, ts) for ts in case.at(late)]
     found = condemn(case, "future", "future_timestamp", late, "a stamp later than now", Severity.HIGH)
     ahead = _strangers_ahead(case)
@@ -54,9 +54,9 @@ def future(case: Case) -> Outcome:
 
 
 def _is_ahead(case: Case, ts: datetime) -> bool:
-    if ts <= case.now + _CLOCK_SKEW:
-        return False
-    if case.request.interval.intraday or ts > case.now + _EARLIEST_ZONE + timedelta(days=1):
+    if case.request.interval.intraday:
+        return ts > case.now + _CLOCK_SKEW
+    if ts > case.now + _EARLIEST_ZONE + timedelta(days=1):
         return True
     since, until = period_of(case.request.interval, ts)
     opens = next((s.opens for s in case.sessions or () if since <= s.day < until), ts - _EARLIEST_ZONE)
@@ -180,7 +180,8 @@ def _outcomes(case: Case) -> tuple[Case, dict[str, Outcome], tuple[RejectedRow, 
         condemned.append(_Condemned(outcome.condemned, (*rows, *outcome.rows)))
         case = replace(case, bad=case.bad | outcome.condemned)
     quarantine = tuple(row for part in condemned for row in part.rows)
-    case = replace(case, lost=frozenset(row.ts for row in quarantine if row.ts is not None))
+    if quarantine:
+        case = replace(case, lost=frozenset(row.ts for row in quarantine if row.ts is not None))
     for name, check in SHAPE_CHECKS.items():
         outcome = outcomes[name] = _not_in(case.mode, name) or check(case)
         if outcome.odd is not None:

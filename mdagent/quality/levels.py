@@ -30,6 +30,7 @@ _SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0
 _NEAR_SPLIT = 0.02
 _NEAR_LISTED = 0.12
 _AFTER = 10
+_VOLUME_SLACK = np.log(1.9)
 _CLEARLY_FEW = 0.25
 _FEWEST = 8
 _HOLE = np.timedelta64(300, "D")
@@ -122,6 +123,16 @@ def _like_a_split(size: float) -> bool:
     return any(abs(abs(size) - np.log(ratio)) < _NEAR_SPLIT + 0.02 for ratio in _SPLITS)
 
 
+def _volume_agrees(tape: Tape, jump: Jump) -> bool:
+    """Does the volume go the other way by about as much, as that of a split does, or nowhere, where only prices were forgotten? Where none
+    is told, it does not say no."""
+    before, after = tape.volume[max(0, jump.at - 2 * _AFTER) : jump.at], tape.volume[jump.at : jump.at + 2 * _AFTER]
+    if not tape.trades or not (before > 0).any() or not (after > 0).any():
+        return True
+    change = float(np.log(np.median(after[after > 0]) / np.median(before[before > 0])))
+    return bool(min(abs(change + jump.size), abs(change)) < _VOLUME_SLACK)
+
+
 def _told(case: Case, jump: Jump, mask: np.ndarray, side: int | None = None) -> Finding:
     times = float(np.exp(abs(jump.size)))
     way = "up" if jump.size > 0 else "down"
@@ -130,7 +141,7 @@ def _told(case: Case, jump: Jump, mask: np.ndarray, side: int | None = None) -> 
         kind, words = "unadjusted_split", f"the listed split of {listed:g} for 1 is not in prices declared as adjusted"
     elif abs(abs(jump.size) - np.log(100.0)) < 0.1:
         kind, words = "currency_mixup", "as between a currency and its hundredth"
-    elif side is not None and times < 60 and any(abs(abs(jump.size) - np.log(ratio)) < _NEAR_SPLIT + 0.02 for ratio in _SPLITS):
+    elif side is not None and _like_a_split(jump.size) and _volume_agrees(case.tape, jump):
         kind, words = "unadjusted_split", "as by a split that is not adjusted for"
     else:
         kind, words = "wrong_symbol", "as if from there on it were another instrument"

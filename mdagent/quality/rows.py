@@ -87,7 +87,7 @@ def columns(case: Case) -> Outcome:
     prices, volume = case.prices, case.bars.volume
     with np.errstate(all="ignore"):
         largest = prices.max(axis=0)
-        if not (largest > _FOREIGN * np.median(prices, axis=0)).any():
+        if not (largest > _FOREIGN * prices.min(axis=0)).any():
             return Outcome()
         rest = np.sort(prices, axis=0)[:3]
         middle = np.median(rest, axis=0)

@@ -119,7 +119,7 @@ def local_scale(values: np.ndarray, share: float = 0.75) -> np.ndarray:
         return np.full(n, whole / _QUARTILE)
     kth = int(share * BLOCK) - 1
     of_block = np.partition(size[: blocks * BLOCK].reshape(blocks, BLOCK), kth, axis=1)[:, kth] / _QUARTILE
-    before, after = np.r_[of_block[0], of_block[:-1]], np.r_[of_block[1:], of_block[-1]]
+    before, after = np.concatenate([of_block[:1], of_block[:-1]]), np.concatenate([of_block[1:], of_block[-1:]])
     middle = np.maximum(np.minimum(before, after), np.minimum(np.maximum(before, after), of_block))
     told = np.repeat(np.maximum(of_block, middle), BLOCK)
     told = np.concatenate([told, np.full(n - len(told), told[-1])])

@@ -107,7 +107,9 @@ def long_wicks(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarr
     by one more."""
     top, bottom = np.maximum(tape.open, tape.close), np.minimum(tape.open, tape.close)
     reach = np.maximum(tape.high - top, bottom - tape.low)
-    beside = np.maximum(np.r_[0.0, tape.ranges[:-1]], np.r_[tape.ranges[1:], 0.0])
+    beside = np.zeros(len(tape))
+    beside[1:] = tape.ranges[:-1]
+    np.maximum(beside[:-1], tape.ranges[1:], out=beside[:-1])
     usual = np.maximum(np.maximum(tape.range_scale, _BESIDE * beside), 1e-12)  # turmoil does not come and go in a day
     times = reach / usual
     found = np.zeros(len(tape), dtype=bool)

@@ -280,8 +280,40 @@ def wrong_symbol(rows: Rows, rng: np.random.Generator) -> Spoilt:
     return Spoilt(_put(rows, **made), "wrong_symbol", (rows.ts[at],), "F")
 
 
+def weekend_bars(rows: Rows, rng: np.random.Generator) -> Spoilt:
+    """Copies of a Friday's bar on the Saturday after it."""
+    days = rows.ts.astype("datetime64[D]").astype(np.int64)
+    fridays = np.flatnonzero((days + 3) % 7 == 4)
+    at = np.sort(rng.choice(fridays[3:-3], 2, replace=False))
+    order = np.sort(np.concatenate([np.arange(len(rows)), at]))
+    made = rows.take(order)
+    again = np.flatnonzero(np.diff(order) == 0) + 1
+    ts, columns = made.ts.copy(), _copies(made)
+    ts[again] += np.timedelta64(1, "D")
+    for name in PRICES:
+        columns[name][again] *= 1.001
+    return Spoilt(_put(made, ts=ts, **columns), "non_trading_day_bar", tuple(ts[again]), _ceiling(rows, len(again), "moderate"))
+
+
+def dates_a_day_early(rows: Rows, rng: np.random.Generator) -> Spoilt:
+    at = int(rng.integers(20, len(rows) // 2))
+    ts = rows.ts.copy()
+    ts[at:] -= np.timedelta64(1, "D")
+    kept = np.r_[np.ones(at, dtype=bool), ts[at:] > ts[at - 1]]
+    moved = _put(rows, ts=ts).take(np.flatnonzero(kept))
+    sundays = moved.ts[(moved.ts.astype("datetime64[D]").astype(np.int64) + 3) % 7 == 6]
+    return Spoilt(moved, "date_shifted", tuple(sundays), "F")
+
+
+def tomorrow(rows: Rows, rng: np.random.Generator) -> Spoilt:
+    made = rows.take(np.r_[np.arange(len(rows)), len(rows) - 1])
+    ts = made.ts.copy()
+    ts[-1] = rows.ts[-1] + np.timedelta64(int(rng.integers(1, 6)), "D")
+    return Spoilt(_put(made, ts=ts), "future_timestamp", (ts[-1],), _ceiling(rows, 1, "major"))
+
+
 INJECTIONS: tuple[Callable[[Rows, np.random.Generator], Spoilt], ...] = (
     bad_closes, bad_rows, bad_wicks, decimal_shifts, pence, forgotten_split, stale_run, nan_prices, nan_volumes, zero_volumes,
     negative_volumes, volumes_in_thousands, swapped_high_low, close_outside, no_price, swapped_columns, missing_rows, cut_short,
-    conflicting, repeated, unsorted, wrong_symbol,
+    conflicting, repeated, unsorted, wrong_symbol, weekend_bars, dates_a_day_early, tomorrow,
 )  # fmt: skip
