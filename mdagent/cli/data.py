@@ -233,7 +233,7 @@ def _stored(
     left = []
     for request in requests:
         joint = reader.joint(request, sources, then)
-        rows += reader.rows(request, joint, then)
+        rows += reader.rows(request, joint)
         left += [f"{request.symbol}: {one.source} is left out: {one.why}" for one in joint.left]
     return rows, left
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdagent.sessions import Session
+from mdagent.store.decided import DECIDED
+from mdagent.store.literal import aware, literal, naive
 from mdagent.store.schema import KEY, QUARANTINED
 from mdagent.store.series import deliveries, join, knows, rows_of
 
@@ -16,13 +18,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from mdagent.market import BarRequest, BarSet, CorporateAction, RejectedRow
-    from mdagent.store.series import Joint, Part
+    from mdagent.store.literal import Literal
+    from mdagent.store.series import Ask, Joint, Part
 
 # Columns of a bar on stdout, in their frozen order; `grade` is made of `score` where it is shown.
 STORED = ("symbol", "interval", "ts", "open", "high", "low", "close", "volume", "source", "adjustment", "currency", "score", "provisional")
 
-
-Literal = str | int | date | datetime
 MARGIN = timedelta(days=40)  # a month's bar reaches this far beyond the window
 
 
@@ -58,22 +59,7 @@ class Standing(NamedTuple):
     arithmetic: str
     findings: tuple[tuple[str, str, str], ...]  # severity, check, message
     skipped: str
-
-
-def naive(instant: datetime) -> datetime:
-    """The UTC time without its zone, as DuckDB's TIMESTAMP columns hold it."""
-    return instant.astimezone(UTC).replace(tzinfo=None)
-
-
-def literal(word: Literal) -> str:
-    """A value as SQL text. A text keeps every character: only its quotes are doubled."""
-    if isinstance(word, datetime):
-        return f"TIMESTAMP '{word.isoformat(sep=' ')}'"
-    if isinstance(word, date):
-        return f"DATE '{word}'"
-    if isinstance(word, int):
-        return str(word)
-    return "'" + word.replace("\0", "").replace("'", "''") + "'"
+    rejected: int = 0  # bars that a person does not let stand
 
 
 def key_of(request: BarRequest, source: str) -> list[str]:
@@ -81,16 +67,14 @@ def key_of(request: BarRequest, source: str) -> list[str]:
     return [request.symbol.ticker, request.interval.value, source, request.adjustment.value]
 
 
-def aware(stored: datetime) -> datetime:
-    """A stored TIMESTAMP as an aware UTC instant."""
-    return stored.replace(tzinfo=UTC)
-
-
 class Reader:
     """Questions to an open store."""
 
+    _still = True  # does nothing change while it is open?
+
     def __init__(self, db: DuckDBPyConnection) -> None:
         self._db = db
+        self._decided: frozenset[str] | None = None
 
     def _ask(self, sql: str, words: Sequence[Literal]) -> DuckDBPyConnection:
         """Run a statement with its `?` written out: given any parameter at all, DuckDB loads numpy and pandas, which would
@@ -100,6 +84,11 @@ class Reader:
             msg = f"{len(words)} words for {len(pieces) - 1} places"
             raise ValueError(msg)
         return self._db.execute("".join(p + literal(w) for p, w in zip(pieces, words, strict=False)) + pieces[-1])
+
+    @property
+    def ask(self) -> Ask:
+        """How the other modules of the store ask: SQL, and a word for each `?` in it."""
+        return self._ask
 
     def coverage(self, request: BarRequest, source: str) -> list[Span]:
         """The spans that overlap the window, in order."""
@@ -132,18 +121,18 @@ class Reader:
         and best graded of `sources` (all, when empty); every row on the basis asked for and in one unit. `as_of`: as known then."""
         rows: list[tuple[object, ...]] = []
         for r in requests:
-            rows += self.rows(r, self.joint(r, sources, as_of), as_of)
+            rows += self.rows(r, self.joint(r, sources, as_of))
         return rows
 
     def joint(self, request: BarRequest, sources: Sequence[str] = (), as_of: datetime | None = None) -> Joint:
         """The stored series that can stand together in the request's window, and those that cannot."""
-        return join(self._ask, request, sources, naive(as_of) if as_of else None)
+        return join(self._ask, request, sources, naive(as_of) if as_of else None, decided=self._is_decided(request.symbol.ticker))
 
-    def rows(self, request: BarRequest, joint: Joint, as_of: datetime | None = None, *, apart: bool = False) -> list[tuple[object, ...]]:
+    def rows(self, request: BarRequest, joint: Joint, *, apart: bool = False) -> list[tuple[object, ...]]:
         """The rows of a joint series in order of `ts`: one a stamp, or with `apart` one a stamp and source."""
         if not joint.parts:
             return []
-        sql, words = _united(request, joint, naive(as_of) if as_of else None, apart=apart)
+        sql, words = _united(request, joint, apart=apart)
         return list(self._ask(sql, words).fetchall())
 
     def apart(self, request: BarRequest, joint: Joint) -> dict[str, dict[str, np.ndarray]]:
@@ -153,7 +142,7 @@ class Reader:
         made: dict[str, dict[str, np.ndarray]] = {}
         for source in dict.fromkeys(part.held.source for part in joint.parts):
             own = joint._replace(parts=tuple(part for part in joint.parts if part.held.source == source))
-            sql, words = _united(request, own, None, apart=True)
+            sql, words = _united(request, own, apart=True)
             told = self._ask(f"SELECT ts, open, high, low, close, volume, provisional FROM ({sql}) ORDER BY ts", words).fetchnumpy()
             made[source] = {name: np.ma.filled(c, np.nan) if np.ma.isMaskedArray(c) else np.asarray(c) for name, c in told.items()}
         return made
@@ -245,24 +234,40 @@ class Reader:
     def standing(self, request: BarRequest, source: str) -> Standing:
         """Counts over the window, and the grade of the last fetch that overlaps it."""
         key, window = key_of(request, source), [naive(request.start), naive(request.end)]
+        decided = self._is_decided(key[0])
+        table = rows_of(key[0], decided=decided)
         held = (  # a row without a time, or in the future, counts for the window that it came with
             f"SELECT count(*) FROM quarantine q JOIN journal j USING (batch) WHERE {QUARANTINED}"
             " AND (q.ts >= ? AND q.ts < ? OR (q.ts IS NULL OR q.ts >= j.end_ts) AND j.end_ts > ? AND j.start_ts < ?)"
         )
         bars, provisional, quarantined = self._ask(
-            f"SELECT count(*), count(*) FILTER (provisional), ({held}) FROM bars WHERE {KEY} AND ts >= ? AND ts < ?",
+            f"SELECT count(*), count(*) FILTER (provisional), ({held}) FROM {table} t WHERE {KEY} AND ts >= ? AND ts < ?",
             [*key, *window, *window, *key, *window],
         ).fetchone() or (0, 0, 0)
+        rejected = self._rejected(key, window) if decided else 0
         last = f"SELECT * FROM grades WHERE {KEY} AND end_ts > ? AND start_ts < ? ORDER BY batch DESC LIMIT 1"
         graded = self._ask(
             f"SELECT letter, score, arithmetic, skipped, severity, check_name, message FROM ({last}) LEFT JOIN findings USING (batch)",
             [*key, *window],
         ).fetchall()
         if not graded:
-            return Standing(bars, provisional, quarantined, None, None, "", (), "")
+            return Standing(bars, provisional, quarantined, None, None, "", (), "", rejected)
         letter, score, arithmetic, skipped = graded[0][:4]
         found = tuple((row[4], row[5], row[6]) for row in graded if row[4])
-        return Standing(bars, provisional, quarantined, letter, score, arithmetic, found, skipped)
+        return Standing(bars, provisional, quarantined, letter, score, arithmetic, found, skipped, rejected)
+
+    def _is_decided(self, symbol: str) -> bool:
+        if self._decided is None or not self._still:
+            self._decided = frozenset(row[0] for row in self._ask(DECIDED, []).fetchall())
+        return symbol in self._decided
+
+    def _rejected(self, key: list[str], window: list[datetime]) -> int:
+        row = self._ask(
+            f"SELECT count(*) FROM (SELECT ts FROM bars WHERE {KEY} AND ts >= ? AND ts < ?) b"
+            f" WHERE ts NOT IN (SELECT ts FROM {rows_of(key[0], decided=True)} s WHERE {KEY})",
+            [*key, *window, *key],
+        ).fetchone()
+        return int(row[0]) if row else 0
 
     def symbols(self) -> list[str]:
         """Every symbol that has bars."""
@@ -307,11 +312,11 @@ class Reader:
         return dict(zip(names, map(int, row), strict=True))
 
 
-def _united(request: BarRequest, joint: Joint, as_of: datetime | None, *, apart: bool) -> tuple[str, list[Literal]]:
+def _united(request: BarRequest, joint: Joint, *, apart: bool) -> tuple[str, list[Literal]]:
     """The rows of a joint series as one query, with the words of its places."""
     selects, words = [], []
     for part in joint.parts:
-        sql, told = _part(part, request, joint.currency, as_of)
+        sql, told = _part(part, request, joint)
         selects.append(sql)
         words += told
     if len(selects) == 1:
@@ -322,9 +327,9 @@ def _united(request: BarRequest, joint: Joint, as_of: datetime | None, *, apart:
     return f"SELECT * EXCLUDE (rank) FROM ({union}){best} ORDER BY ts, source", words
 
 
-def _part(part: Part, request: BarRequest, currency: str | None, as_of: datetime | None) -> tuple[str, list[Literal]]:
+def _part(part: Part, request: BarRequest, joint: Joint) -> tuple[str, list[Literal]]:
     """One source's rows on the basis of the request, by SQL over the rows as they were delivered."""
-    held, joins, words = part.held, "", []
+    held, currency, joins = part.held, joint.currency, ""
     price, volume = [] if part.price == 1.0 else [repr(part.price)], [] if part.volume == 1.0 else [repr(part.volume)]
     for name, column, steps in (("d", "ts", part.way.by_stamp), ("f", "fetched_at", part.way.by_delivery)):
         if steps:
@@ -335,17 +340,15 @@ def _part(part: Part, request: BarRequest, currency: str | None, as_of: datetime
     told = [f"b.{c} * {' * '.join(price)} AS {c}" if price else f"b.{c}" for c in ("open", "high", "low", "close")]
     told.append(f"b.volume * {' * '.join(volume)} AS volume" if volume else "b.volume")
     unit = f"{literal(currency)} AS currency" if currency else "b.currency"
-    if as_of:
-        words = [as_of] * 3
     sql = (
-        f"SELECT b.symbol, b.interval, b.ts, {', '.join(told)}, b.source, {literal(request.adjustment.value)} AS adjustment, {unit},"
-        f" b.score, b.provisional FROM {rows_of(as_of)} b{joins}"
+        f"SELECT b.symbol, b.interval, b.ts, {', '.join(told)}, b.{joint.name} AS source,"
+        f" {literal(request.adjustment.value)} AS adjustment, {unit}, b.score, b.provisional FROM {joint.table} b{joins}"
         " WHERE b.symbol = ? AND b.interval = ? AND b.adjustment = ? AND b.ts >= ? AND b.ts < ? AND b.source = ?"
         f" AND b.currency IS NOT DISTINCT FROM {literal(held.currency) if held.currency else 'NULL'}"
         f" AND b.lot = {held.lot!r} AND b.raw_volume = {held.raw_volume}"
     )
     window: list[Literal] = [naive(request.start), naive(request.end)]
-    return sql, [*words, request.symbol.ticker, request.interval.value, held.basis.value, *window, held.source]
+    return sql, [request.symbol.ticker, request.interval.value, held.basis.value, *window, held.source]
 
 
 def barset(request: BarRequest, rows: Sequence[tuple[Any, ...]]) -> BarSet:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mdagent.store.read import key_of, naive
+from mdagent.store.literal import naive
+from mdagent.store.read import key_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

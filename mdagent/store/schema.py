@@ -7,6 +7,8 @@ columns are UTC.
 
 from __future__ import annotations
 
+from mdagent.store.decided import settled
+
 KEY = "symbol = ? AND interval = ? AND source = ? AND adjustment = ?"
 QUARANTINED = "q.symbol = ? AND q.interval = ? AND q.source = ? AND q.adjustment = ?"
 
@@ -116,14 +118,22 @@ CREATE TABLE agreements (
     checked_at TIMESTAMP NOT NULL);
 CREATE TABLE overrides (
     number BIGINT NOT NULL, symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, ts TIMESTAMP NOT NULL, source VARCHAR NOT NULL,
-    adjustment VARCHAR NOT NULL, decision VARCHAR NOT NULL, reason VARCHAR NOT NULL, who VARCHAR NOT NULL, decided_at TIMESTAMP NOT NULL,
-    undone_at TIMESTAMP);
+    decision VARCHAR NOT NULL, reason VARCHAR NOT NULL, who VARCHAR NOT NULL, decided_at TIMESTAMP NOT NULL, undone_at TIMESTAMP);
 CREATE TABLE repairs (
     number BIGINT NOT NULL, symbol VARCHAR NOT NULL, interval VARCHAR NOT NULL, ts TIMESTAMP NOT NULL, source VARCHAR NOT NULL,
-    adjustment VARCHAR NOT NULL, type VARCHAR NOT NULL, evidence VARCHAR NOT NULL, open DOUBLE, high DOUBLE, low DOUBLE, close DOUBLE,
-    volume DOUBLE, was_open DOUBLE, was_high DOUBLE, was_low DOUBLE, was_close DOUBLE, was_volume DOUBLE, applied_at TIMESTAMP NOT NULL,
-    undone_at TIMESTAMP);
+    adjustment VARCHAR NOT NULL, type VARCHAR NOT NULL, evidence VARCHAR NOT NULL, factor DOUBLE, open DOUBLE NOT NULL,
+    high DOUBLE NOT NULL, low DOUBLE NOT NULL, close DOUBLE NOT NULL, volume DOUBLE, was_open DOUBLE, was_high DOUBLE, was_low DOUBLE,
+    was_close DOUBLE, was_volume DOUBLE, currency VARCHAR, provisional BOOLEAN NOT NULL, score DOUBLE NOT NULL,
+    fetched_at TIMESTAMP NOT NULL, batch BIGINT NOT NULL, lot DOUBLE NOT NULL, scale DOUBLE NOT NULL, raw_volume BOOLEAN NOT NULL,
+    venue VARCHAR, who VARCHAR NOT NULL, applied_at TIMESTAMP NOT NULL, undone_at TIMESTAMP);
 CREATE SEQUENCE decisions;
+DROP VIEW consolidated;
+"""
+_V3 += f"""
+CREATE VIEW settled AS SELECT * FROM {settled()};
+CREATE VIEW consolidated AS
+    SELECT * EXCLUDE (mark) REPLACE (mark AS source) FROM settled
+    QUALIFY row_number() OVER (PARTITION BY symbol, interval, adjustment, ts ORDER BY provisional, score DESC, source) = 1;
 """
 
 MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3)

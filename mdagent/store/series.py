@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mdagent.basis import Events, Payment, Split, Way, torn, way
 from mdagent.exchanges import unit_of
 from mdagent.market import Adjustment, Interval
+from mdagent.store.decided import settled
+from mdagent.store.literal import literal, naive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 ACTIONS = "actions"  # in the place of an interval, in the key of what is known of splits (`splits`) and of payments too (`all`)
 _CLOSE_BEFORE = timedelta(days=12)  # a dividend is weighed by a close no older than this
+_COLUMNS = "symbol, interval, ts, source, adjustment, open, high, low, close, volume, score, fetched_at, currency, lot, raw_volume"
 _PREFERRED = (Adjustment.RAW, Adjustment.SPLITS, Adjustment.ALL)
 
 
@@ -55,11 +58,14 @@ class LeftOut(NamedTuple):
 
 
 class Joint(NamedTuple):
-    """The parts of one series, all on one basis and in `currency`; and who is left out."""
+    """The parts of one series, all on one basis and in `currency`; who is left out; and what is to be read in the place of `bars`, and
+    there in the place of `source`."""
 
     parts: tuple[Part, ...]
     left: tuple[LeftOut, ...]
     currency: str | None
+    table: str = "bars"
+    name: str = "source"
 
 
 class _Told:  # no named tuple: these two are made on every cached read, and defining one costs more than making it
@@ -80,19 +86,15 @@ class _Told:  # no named tuple: these two are made on every cached read, and def
 
 
 class _Look:
-    """One question to the store: how to ask, what for, and as of when."""
+    """One question to the store: how to ask, what for, as of when; and of which table, in which a row's source is told by `name`."""
 
-    __slots__ = ("as_of", "ask", "request")
+    __slots__ = ("as_of", "ask", "name", "request", "table")
 
-    def __init__(self, ask: Ask, request: BarRequest, as_of: datetime | None) -> None:
+    def __init__(self, ask: Ask, request: BarRequest, as_of: datetime | None, *, decided: bool) -> None:
         self.ask = ask
         self.request = request
         self.as_of = as_of
-
-    @property
-    def then(self) -> list[Any]:
-        """The words of `rows_of`."""
-        return [self.as_of] * 3 if self.as_of else []
+        self.table, self.name = rows_of(request.symbol.ticker, as_of, decided=decided), "mark" if decided else "source"
 
     @property
     def told_then(self) -> tuple[str, list[Any]]:
@@ -112,33 +114,32 @@ def held(look: _Look, sources: Sequence[str]) -> list[Held]:
     among = f" AND source IN ({', '.join('?' * len(sources))})" if sources else ""
     rows = look.ask(
         "SELECT source, adjustment, currency, lot, raw_volume, count(*), min(ts), max(ts), min(fetched_at), max(fetched_at)"
-        f" FROM {rows_of(look.as_of)} WHERE symbol = ? AND interval = ? AND ts >= ? AND ts < ?{among} GROUP BY ALL ORDER BY ALL",
-        [*look.then, *_window(look.request), *sources],
+        f" FROM {look.table} WHERE symbol = ? AND interval = ? AND ts >= ? AND ts < ?{among} GROUP BY ALL ORDER BY ALL",
+        [*_window(look.request), *sources],
     ).fetchall()
     return [Held(r[0], Adjustment(r[1]), *r[2:]) for r in rows]
 
 
-def rows_of(as_of: datetime | None) -> str:
-    """The table of bars as it is, or as it was; then with three places for that time."""
-    if as_of is None:
-        return "bars"
-    columns = "symbol, interval, ts, source, adjustment, open, high, low, close, volume, score, fetched_at, currency, lot, raw_volume"
-    return (
-        f"(SELECT {columns}, provisional FROM bars WHERE fetched_at <= ? UNION ALL"
-        f" SELECT {columns}, false AS provisional FROM revisions WHERE fetched_at <= ? AND replaced_at > ?)"
-    )
+def rows_of(symbol: str, as_of: datetime | None = None, *, decided: bool) -> str:
+    """The table of bars as it is, or as it was; where anything was `decided` about the symbol, its bars after that."""
+    if as_of is not None:
+        then = literal(as_of)
+        columns = f"{_COLUMNS}, " + ("batch, " if decided else "")
+        whose = f"symbol = {literal(symbol)} AND fetched_at <= {then}"
+        was = f"(SELECT {columns}provisional FROM bars WHERE {whose} UNION ALL"
+        was += f" SELECT {columns}false AS provisional FROM revisions WHERE {whose} AND replaced_at > {then})"
+        return settled(was, as_of) if decided else was
+    return settled(f"(SELECT * FROM bars WHERE symbol = {literal(symbol)})") if decided else "bars"
 
 
 def _window(request: BarRequest) -> list[Any]:
-    from mdagent.store.read import naive
-
     return [request.symbol.ticker, request.interval.value, naive(request.start), naive(request.end)]
 
 
-def join(ask: Ask, request: BarRequest, sources: Sequence[str] = (), as_of: datetime | None = None) -> Joint:
+def join(ask: Ask, request: BarRequest, sources: Sequence[str] = (), as_of: datetime | None = None, *, decided: bool = True) -> Joint:
     """The series of a request: each source's best basis that can be brought to the one asked for, all in one unit. `as_of` (naive
-    UTC): what was known then."""
-    look = _Look(ask, request, as_of)
+    UTC): what was known then. `decided`: may people have decided anything about the symbol?"""
+    look = _Look(ask, request, as_of, decided=decided)
     found = held(look, sources)
     splits = _all_splits(look) if found else {}
     parts: list[Part] = []
@@ -153,7 +154,8 @@ def join(ask: Ask, request: BarRequest, sources: Sequence[str] = (), as_of: date
         else:
             refused.setdefault(one.source, made)
     served = {part.held.source for part in parts}
-    return _in_one_unit(request, parts, {s: why for s, why in refused.items() if s not in served})
+    joint = _in_one_unit(request, parts, {s: why for s, why in refused.items() if s not in served})
+    return joint._replace(table=look.table, name=look.name)
 
 
 def _holds(part: Held, one: Held) -> bool:
@@ -279,9 +281,9 @@ def _weighed(look: _Look, one: Held, told: _Told) -> tuple[Payment, ...]:
     days = ", ".join(f"(DATE '{day}')" for day in sorted({p[0] for p in due}))
     rows = look.ask(
         f"SELECT p.day, b.ts, b.close, b.adjustment, b.fetched_at, b.currency FROM (VALUES {days}) p(day) ASOF JOIN"
-        f" (SELECT * FROM {rows_of(look.as_of)}"
+        f" (SELECT * FROM {look.table}"
         " WHERE symbol = ? AND interval = '1d' AND source = ? AND adjustment = ? AND NOT provisional) b ON p.day > b.ts",
-        [*look.then, look.request.symbol.ticker, one.source, _daily_basis(look, one)],
+        [look.request.symbol.ticker, one.source, _daily_basis(look, one)],
     ).fetchall()
     closes = {row[0]: row for row in rows if datetime.combine(row[0], time()) - row[1] <= _CLOSE_BEFORE}
     return tuple(Payment(day, _left(closes.get(day), [p for p in due if p[0] == day], told.splits)) for day in sorted({p[0] for p in due}))

@@ -8,7 +8,8 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.exchanges import unit_of
-from mdagent.store.read import Reader, Span, key_of, literal, naive
+from mdagent.store.literal import literal, naive
+from mdagent.store.read import Reader, Span, key_of
 from mdagent.store.review import keep_agreements, rescore
 from mdagent.store.schema import KEY
 from mdagent.store.series import ACTIONS
@@ -98,6 +99,8 @@ def _alike(old: list[float], new: list[float]) -> bool:
 
 class Writer(Reader):
     """Writes inside the one transaction that bars.py opened; can read what it wrote."""
+
+    _still = False
 
     def keep(self, batch: Batch) -> Kept:
         """Write one batch. Rows that the store has already are left alone; a provisional row is replaced; a final row that

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, WrongWorld
 from mdagent.market import CorporateAction, Instrument, RejectedRow, Symbol
-from mdagent.store.read import naive
+from mdagent.store.literal import naive
 from tests.store.batches import NOW, batch, closes, finding, keep, store_at, table, utc
 
 if TYPE_CHECKING:

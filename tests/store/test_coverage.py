@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdagent.market import BarRequest
-from mdagent.store.read import Span, naive
+from mdagent.store.literal import naive
+from mdagent.store.read import Span
 from mdagent.store.write import merge
 from tests.store.batches import batch, keep, store_at, utc
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mdagent.store.read import aware, literal, naive
+from mdagent.store.literal import aware, literal, naive
 from tests.store.batches import batch, closes, keep, store_at, utc
 
 if TYPE_CHECKING:

@@ -72,7 +72,7 @@ def read(
     then: datetime | None = utc(as_of) if as_of else None
     with store.reading() as reader:
         joint: Joint = reader.joint(request, sources, then)
-        rows: list[Any] = reader.rows(request, joint, then)
+        rows: list[Any] = reader.rows(request, joint)
     stamps = [f"{r[2]:%Y-%m-%d}" for r in rows]
     assert len(stamps) == len(set(stamps)), "one row a stamp"
     assert stamps == sorted(stamps)
