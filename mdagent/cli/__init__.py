@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "what each source says of the same bars, and by how much they differ"),
     "validate": ("validate", "what is wrong with stored bars, or with a file of them, and how good they are"),
     "export": ("data", "stored bars, without asking anybody"),
+    "explain": ("explain", "one bar: who said what, which value won and why"),
+    "override": ("override", "accept or reject a bar yourself, with your reason"),
     "query": ("data", "your own SELECT over the store, read-only"),
     "quote": ("market", "the latest price"),
     "search": ("market", "symbols that fit a name"),

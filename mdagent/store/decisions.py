@@ -93,6 +93,12 @@ def overrides(ask: Ask, symbol: str | None = None) -> list[Override]:
     return [_override(row) for row in ask(f"SELECT {columns} FROM overrides{where} ORDER BY number DESC", words).fetchall()]
 
 
+def rule_on(source: str, decided: Sequence[Override]) -> Override | None:
+    """Of decisions about one bar that in force for a source: the last one, on that source or on whoever tells the bar."""
+    among = [o for o in decided if o.undone_at is None and o.bar.source in (source, ANYBODY)]
+    return max(among, key=lambda o: o.number, default=None)
+
+
 def _override(row: Any) -> Override:  # noqa: ANN401  a row of DuckDB
     number, symbol, interval, ts, source, decision, reason, who, at, undone = row
     return Override(number, Bar(symbol, interval, aware(ts), source), decision, reason, who, aware(at), undone and aware(undone))

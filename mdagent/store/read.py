@@ -273,6 +273,17 @@ class Reader:
         """Every symbol that has bars."""
         return [r[0] for r in self._db.execute("SELECT DISTINCT symbol FROM bars ORDER BY symbol").fetchall()]
 
+    def is_mentioned(self, symbol: str) -> bool:
+        """Was any source asked for the symbol, or has it a row in quarantine?"""
+        asked = "EXISTS (SELECT 1 FROM {} WHERE symbol = ?)"
+        row = self._ask(f"SELECT {asked.format('coverage')} OR {asked.format('quarantine')}", [symbol, symbol]).fetchone()
+        return bool(row and row[0])
+
+    def told_by(self, symbol: str, interval: str) -> list[str]:
+        """The sources of which bars are stored."""
+        rows = self._ask("SELECT DISTINCT source FROM bars WHERE symbol = ? AND interval = ? ORDER BY 1", [symbol, interval])
+        return [row[0] for row in rows.fetchall()]
+
     def exchange_of(self, symbol: str) -> tuple[str, str, str] | None:
         """Exchange, zone and kind of a symbol, as a source told them last."""
         row = self._ask("SELECT exchange, zone, kind FROM instruments WHERE symbol = ? ORDER BY seen_at DESC LIMIT 1", [symbol]).fetchone()

@@ -45,7 +45,11 @@ def line_of(  # noqa: PLR0913  what a line says besides what the store says
     if failure is None and not held.bars:
         from mdagent.guard.outcome import Failure, FailureKind
 
-        failure = Failure(FailureKind.NO_DATA, f"{source} has no {request.interval} bars of {request.symbol} in this range")
+        told = f"{source} has no {request.interval} bars of {request.symbol} in this range"
+        failure = Failure(FailureKind.NO_DATA, f"{told} but {held.rejected} that were rejected" if held.rejected else told)
+    if held.rejected:
+        bars = "1 bar was" if held.rejected == 1 else f"{held.rejected} bars were"
+        notes = (*notes, f"{bars} rejected by a person (mdagent override --list)")
     return Line(
         request,
         source,

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.drawn import judge, text, walk
 from tests.cli.shell import JANUARY, Shell
+from tests.cli.three import HALF, SOURCES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,3 +46,18 @@ def calendars(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def almanac(tmp_path: Path, calendars: Path) -> Shell:
     """A prompt in such a home."""
     return Shell(tmp_path, {"MDAGENT_HOME": str(calendars)})
+
+
+@pytest.fixture(scope="session")
+def half_a_year(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose home holds half a year of AAPL from three sources."""
+    folder = tmp_path_factory.mktemp("half")
+    for source in SOURCES:
+        Shell(folder).good("fetch", "AAPL", *HALF, "--source", source)
+    return folder
+
+
+@pytest.fixture
+def three_sources(half_a_year: Path, tmp_path: Path) -> Shell:
+    shutil.copytree(half_a_year / "home", tmp_path / "home")
+    return Shell(tmp_path)
