@@ -149,7 +149,7 @@ class Agent:
         if doubt is not None:
             lines, rows = self._confirmed(lines, rows, names, doubt)
         ms = 1000 * (self.clock.monotonic() - began)
-        return Served(rows, Report(tuple(lines[r] for r in requests), self._run_name(), ms))
+        return Served(rows, Report(tuple(lines[r] for r in requests), self.run_name(), ms))
 
     def plan(self, requests: Sequence[BarRequest], *, source: str = "auto", refresh: bool = False) -> Report:
         """What `fetch` would do: each line's `requests` are those it would send, its `planned` what they cost and when they could go.
@@ -162,7 +162,7 @@ class Agent:
         wishes = [wish_for(r, able, refresh=refresh, world=told.world, today=self.clock.now().date()) for r in asked]
         patience = max(told.fetch.deadline, _PATIENCE if len(asked) > 1 else 0.0)
         means = Means(self.store, self.form(), told.sessions.closures, told.world != "replay", patience)
-        return Report(tuple(rehearse(wishes, names, means)), self._run_name(), 0.0)
+        return Report(tuple(rehearse(wishes, names, means)), self.run_name(), 0.0)
 
     def compare(self, requests: Sequence[BarRequest], how: How, *, sources: Sequence[str] = (), ask: bool = True) -> Comparison:
         """What each source (none named: all enabled) says of the same bars; with `ask` each is asked for what the store lacks of it.
@@ -408,11 +408,12 @@ class Agent:
         world, dice = self.settings.world, self.dice or random.SystemRandom()
         wire = open_wire(world, self.clock, options=wire_options(self.settings))
         try:
-            yield Gate(self.ledger, wire, self.clock, dice, self._run_name(), self.policy, self.say, world)
+            yield Gate(self.ledger, wire, self.clock, dice, self.run_name(), self.policy, self.say, world)
         finally:
             await wire.aclose()
 
-    def _run_name(self) -> str:
+    def run_name(self) -> str:
+        """What the journal calls what this process writes now."""
         import os
 
         return f"{self.clock.now():%Y%m%dT%H%M%S}-{os.getpid()}"

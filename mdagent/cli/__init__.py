@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "what is wrong with stored bars, or with a file of them, and how good they are"),
     "export": ("data", "stored bars, without asking anybody"),
     "explain": ("explain", "one bar: who said what, which value won and why"),
+    "repair": ("repair", "proposed corrections of stored bars with their evidence; applied only when told, and undone"),
     "override": ("override", "accept or reject a bar yourself, with your reason"),
     "query": ("data", "your own SELECT over the store, read-only"),
     "quote": ("market", "the latest price"),

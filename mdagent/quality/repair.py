@@ -93,7 +93,11 @@ def corrections(
     for kind in sorted(marked, key=tuple(_MENDERS).index):
         for change in _MENDERS[kind](desk, kind, marked[kind]):
             made[change.at] = _joined(made.get(change.at), change, desk)
-    return tuple(made[at] for at in sorted(made) if made[at].new is None or made[at].new != made[at].old)
+    return tuple(made[at] for at in sorted(made) if not _same(made[at].old, made[at].new))
+
+
+def _same(old: tuple[float, ...], new: tuple[float, ...] | None) -> bool:
+    return new is not None and np.array_equal(old, new, equal_nan=True)
 
 
 def _marked(bars: BarSet, finding: Finding) -> np.ndarray:
@@ -119,7 +123,7 @@ def _joined(held: Correction | None, change: _Change, desk: _Desk) -> Correction
     """Two defects of one bar as one correction: the second takes from the first what it does not change itself."""
     old = tuple(desk.rows[:, change.at].tolist())
     ts = instants(desk.bars.ts[change.at : change.at + 1])[0]
-    new = None if change.new is None else tuple(float(f"{v:.10g}") for v in change.new.tolist())
+    new = None if change.new is None else tuple(v if v == w else float(f"{v:.10g}") for v, w in zip(change.new.tolist(), old, strict=True))
     made = Correction(ts, change.type, old, new, change.factor, change.evidence)
     if held is None or held.new is None:
         return made if held is None or made.new is not None else held
