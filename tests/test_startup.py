@@ -26,7 +26,7 @@ finally:
     with open(os.environ["PROBE_FILE"], "w") as out:
         json.dump({"code": code, "modules": sorted(sys.modules)}, out)
 """
-HEAVY = frozenset("numpy pandas scipy duckdb httpx httpcore exchange_calendars yaml asyncio sqlite3 watchdog rich ssl".split())
+HEAVY = frozenset("numpy pandas scipy duckdb httpx httpcore exchange_calendars yaml asyncio sqlite3 watchdog rich ssl matplotlib".split())
 CLOCK = "2024-06-03T12:00:00Z"
 
 
@@ -67,6 +67,21 @@ def test_a_cached_fetch_loads_duckdb_and_nothing_heavier(home: Path, form: str) 
 def test_export_and_query_load_duckdb_and_nothing_heavier(home: Path) -> None:
     assert loaded(home, "export", "AAPL", "--csv") == {"duckdb"}
     assert loaded(home, "query", "SELECT * FROM bars LIMIT 5", "--csv") == {"duckdb"}
+
+
+@pytest.mark.parametrize("words", ["grade --csv", "grade --history --json", "grade --by month --csv", "override --list --csv"])
+def test_what_is_known_of_stored_bars_is_told_by_duckdb_alone(home: Path, words: str) -> None:
+    assert loaded(home, *words.split()) == {"duckdb"}
+
+
+def test_a_bar_is_explained_and_decided_about_by_duckdb_alone(home: Path) -> None:
+    assert loaded(home, "explain", "AAPL", "2024-05-15", "--json") == {"duckdb"}
+    assert loaded(home, "override", "AAPL", "2024-05-15", "--accept", "--reason", "x", "--csv") == {"duckdb"}
+    assert loaded(home, "export", "AAPL", "--csv") == {"duckdb"}
+
+
+def test_a_repair_judges_and_draws_nothing(home: Path) -> None:
+    assert loaded(home, "repair", "AAPL", "--csv") == {"duckdb", "numpy"}
 
 
 def test_the_status_of_the_sources_needs_the_ledger_and_no_library(home: Path) -> None:
