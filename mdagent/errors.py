@@ -2,7 +2,7 @@
 
     MdagentError                 exit code (see cli/exits.py)
     ├── UsageError               2    a word on the command line, or an argument of the API, is wrong
-    ├── NoBars                  12    there is nothing to judge: an empty file, a store without these bars
+    ├── NoBars                  12    there is nothing to judge or to show: an empty file, a store without these bars
     ├── ConfigError              3    a setting, its file or its environment variable is wrong
     │   └── WrongWorld           3    live, sandbox and replayed bars may not share a store
     ├── StoreError

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from mdagent.agent import Agent
     from mdagent.cli.terminal import Terminal
-    from mdagent.work.repair import Proposal, Proposals
+    from mdagent.store.decisions import Repaired
+    from mdagent.store.read import Reader
+    from mdagent.work.repair import Proposal, Proposals, Wanted
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -60,7 +62,7 @@ def repair(
       mdagent repair AAPL --source yahoo --apply
       mdagent repair AAPL --undo 3
     """
-    from mdagent.cli.bars import need_store
+    from mdagent.cli.bars import need_store, who_decides
     from mdagent.cli.sources import choose
     from mdagent.market import Interval, Symbol
 
@@ -73,29 +75,34 @@ def repair(
         if undo is not None:
             _undo(agent, name.ticker, undo, terminal)
             return
-        from mdagent.cli.bars import who_decides
-        from mdagent.work.repair import Wanted, propose
-        from mdagent.work.repair import apply as write
+        from mdagent.work.repair import Wanted  # numpy, which to undo needs none of
 
         wanted = Wanted(name, length, tuple(source or ()), _delays(agent), agent.clock.now())
-        if not apply:
-            with agent.store.reading("repair") as reader:
-                found = propose(reader, wanted)
-                _check(reader.told_by(name.ticker, length.value), wanted.sources, name.ticker)
-            _tell(found, terminal, chosen)
-            return
-        who = who_decides(by, terminal)
-        with agent.store.writing("repair") as writer:
-            found = propose(writer, wanted)
-            _check(writer.told_by(name.ticker, length.value), wanted.sources, name.ticker)
-            made = write(writer, found.found, who, agent.run_name(), agent.clock.now())
-            found = propose(writer, wanted)
+        found, made = _apply(agent, wanted, who_decides(by, terminal)) if apply else (_propose(agent, wanted), [])
     _tell(found, terminal, chosen)
     for one in made:
         words = f"repair {one.number}: {one.bars} bars of {one.series.source} ({one.type}) are stored as {one.series.source}~repaired"
         terminal.say(f"{words}; mdagent repair {name.ticker} --undo {one.number} takes it back")
-    if not made:
+    if apply and not made:
         terminal.say("nothing was applied")
+
+
+def _propose(agent: Agent, wanted: Wanted) -> Proposals:
+    from mdagent.work.repair import propose
+
+    with agent.store.reading("repair") as reader:
+        _check(reader, wanted)
+        return propose(reader, wanted)
+
+
+def _apply(agent: Agent, wanted: Wanted, who: str) -> tuple[Proposals, list[Repaired]]:
+    """What stands after it, and what was written: no process comes between the judgement and the writing."""
+    from mdagent.work.repair import apply, propose
+
+    with agent.store.writing("repair") as writer:
+        _check(writer, wanted)
+        made = apply(writer, propose(writer, wanted).found, who, agent.run_name(), agent.clock.now())
+        return propose(writer, wanted), made
 
 
 def _one_wish(*, dry_run: bool, apply: bool, undo: int | None) -> None:
@@ -106,12 +113,14 @@ def _one_wish(*, dry_run: bool, apply: bool, undo: int | None) -> None:
         raise UsageError(msg, "name one")
 
 
-def _check(tellers: Sequence[str], asked: Sequence[str], symbol: str) -> None:
+def _check(reader: Reader, wanted: Wanted) -> None:
     """Raises NoBars, and UsageError for a source that the store has nothing of."""
+    symbol = wanted.symbol.ticker
+    tellers = reader.told_by(symbol, wanted.interval.value)
     if not tellers:
         msg = f"the store has no such bars of {symbol}"
         raise NoBars(msg, f"fetch them first: mdagent fetch {symbol}")
-    strange = [name for name in asked if name not in tellers]
+    strange = [name for name in wanted.sources if name not in tellers]
     if strange:
         msg = f"the store has no such bars of {symbol} from {strange[0][:40]!a}"
         raise UsageError(msg, f"use one of {', '.join(tellers)}")

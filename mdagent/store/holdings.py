@@ -17,15 +17,6 @@ if TYPE_CHECKING:
     Ask = Callable[[str, Sequence[Any]], Any]
 
 
-def series_of(ask: Ask, symbol: str, interval: str) -> list[tuple[str, str, datetime, datetime]]:
-    """Source, basis, first and last stamp of every series, in order."""
-    rows = ask(
-        "SELECT source, adjustment, min(ts), max(ts) FROM bars WHERE symbol = ? AND interval = ? GROUP BY ALL ORDER BY 1, 2",
-        [symbol, interval],
-    ).fetchall()
-    return [(source, basis, aware(first), aware(last)) for source, basis, first, last in rows]
-
-
 def delivered(ask: Ask, series: Series) -> dict[datetime, tuple[float | None, ...]]:
     """Open, high, low, close and volume by stamp, to the digit as they came."""
     key = [series.symbol, series.interval, series.source, series.adjustment]

@@ -41,13 +41,16 @@ class Agreement(NamedTuple):
 
 
 def rescore(db: DuckDBPyConnection, review: Review) -> None:
-    """Give the bars of a series, on whatever basis it is stored, the scores of a review; a provisional bar keeps its own."""
+    """Give the bars of a series, on whatever basis it is stored, the scores of a review; a provisional bar keeps its own, and so does one
+    that is repaired: what was reviewed is the repair."""
     db.register("reviewed", {"ts": review.verdict.keep.ts, "score": review.scores})
     try:
         symbol, interval, source, _ = key_of(review.request, review.source)
         db.execute(
             "UPDATE bars SET score = reviewed.score FROM reviewed WHERE bars.ts = reviewed.ts AND symbol = ? AND interval = ?"
-            " AND source = ? AND NOT provisional AND abs(bars.score - reviewed.score) > 1e-9",
+            " AND source = ? AND NOT provisional AND abs(bars.score - reviewed.score) > 1e-9 AND NOT EXISTS (SELECT 1 FROM repairs r"
+            " WHERE r.undone_at IS NULL AND r.symbol = bars.symbol AND r.interval = bars.interval AND r.source = bars.source"
+            " AND r.ts = bars.ts)",
             [symbol, interval, source],
         )
     finally:

@@ -11,7 +11,7 @@ from mdagent.market import Adjustment, BarRequest
 from mdagent.quality.repair import Listed, corrections, swapped_back
 from mdagent.store.decided import MARK
 from mdagent.store.decisions import ACCEPT, REJECT, Mending, Series, cells, mended, overrides, repair, rule_on
-from mdagent.store.holdings import delivered, listed_actions, quarantined, series_of
+from mdagent.store.holdings import delivered, listed_actions, quarantined
 from mdagent.store.read import barset
 from mdagent.work.calendar import read_sessions
 
@@ -63,14 +63,14 @@ def propose(reader: Reader, wanted: Wanted) -> Proposals:
     held = [m for m in mended(reader.ask, symbol, interval) if m.holds]
     found: list[Proposal] = []
     left: list[str] = []
-    for source, basis, first, last in series_of(reader.ask, symbol, interval):
-        if wanted.sources and source not in wanted.sources:
+    for one in reader.series(symbol, interval):
+        if wanted.sources and one.source not in wanted.sources:
             continue
-        series = Series(symbol, interval, source, basis)
-        window = BarRequest(wanted.symbol, wanted.interval, first, last + timedelta(microseconds=1), Adjustment(basis))
-        due = _of_series(reader, wanted, window, source, rules)
+        series = Series(symbol, interval, one.source, one.adjustment)
+        window = BarRequest(wanted.symbol, wanted.interval, one.first, one.last + timedelta(microseconds=1), Adjustment(one.adjustment))
+        due = _of_series(reader, wanted, window, one.source, rules)
         if isinstance(due, str):
-            left.append(f"{source} is left out: {due}")
+            left.append(f"{one.source} is left out: {due}")
             continue
         stored = {(c.ts, c.from_quarantine): c for c in due}
         found += [_placed(series, c, held, rules) for _, c in sorted(stored.items())]

@@ -47,9 +47,7 @@ def line_of(  # noqa: PLR0913  what a line says besides what the store says
 
         told = f"{source} has no {request.interval} bars of {request.symbol} in this range"
         failure = Failure(FailureKind.NO_DATA, f"{told} but {held.rejected} that were rejected" if held.rejected else told)
-    if held.rejected:
-        bars = "1 bar was" if held.rejected == 1 else f"{held.rejected} bars were"
-        notes = (*notes, f"{bars} rejected by a person (mdagent override --list)")
+    notes = (*notes, *_decided(held.rejected))
     return Line(
         request,
         source,
@@ -66,6 +64,11 @@ def line_of(  # noqa: PLR0913  what a line says besides what the store says
         arithmetic=tuple(held.arithmetic.splitlines()),
         skipped=held.skipped,
     )
+
+
+def _decided(rejected: int) -> tuple[str, ...]:
+    bars = "1 bar was" if rejected == 1 else f"{rejected} bars were"
+    return (f"{bars} rejected by a person (mdagent override --list)",) if rejected else ()
 
 
 def _bars_in(span: Span, request: BarRequest) -> int:
