@@ -40,7 +40,7 @@ def settled(bars: str = "bars", then: datetime | None = None) -> str:
         FROM overrides WHERE {_in_force("decided_at", then)} GROUP BY ALL
     ), mended AS (
         SELECT * FROM repairs WHERE {_in_force("applied_at", then)} QUALIFY {_NEWEST}
-    ), told AS (SELECT * FROM {bars}), h AS (
+    ), told AS NOT MATERIALIZED (SELECT * FROM {bars}), h AS (
         SELECT b.*, b.source AS mark FROM told b WHERE NOT EXISTS (SELECT 1 FROM mended m WHERE {SAME_BAR} AND {SAID})
         UNION ALL BY NAME
         SELECT symbol, interval, ts, source, adjustment, {_FACTS}, source || '{MARK}' AS mark FROM mended m
