@@ -293,7 +293,7 @@ class Agent:
         def fetch(request: BarRequest, name: str) -> Line:
             return self.fetch([request], source=name).report.lines[0]
 
-        bench = Bench(able, fetch, self.store, self._sessions, self.clock.now(), self._mode, *self._weights(names))
+        bench = Bench(able, fetch, self.store, self._sessions, self.clock.now, self._mode, *self._weights(names))
         told = [confirm(line, doubt, bench) for line in lines.values()]
         found, rows = self._read(told, names)
         return dict(zip(lines, found, strict=True)), rows

@@ -169,7 +169,8 @@ def _as_a_whole(case: Case, panel: Panel, middle: np.ndarray, off: np.ndarray) -
 def _volume_unit(case: Case, panel: Panel) -> list[Finding]:
     with np.errstate(all="ignore"):
         ratios = np.log(panel.volume) - np.log(panel.volumes)
-    apart = [float(np.median(r[np.isfinite(r)])) for r in ratios if np.isfinite(r).sum() >= _FEWEST]
+    counted = [r for r, other in zip(ratios, case.others, strict=True) if other.raw_volume is case.bars.raw_volume]  # shares of one kind
+    apart = [float(np.median(r[np.isfinite(r)])) for r in counted if np.isfinite(r).sum() >= _FEWEST]
     far = [r for r in apart if abs(r) > _VOLUME_UNIT]
     if len(far) < 2 or len(far) * 2 <= len(apart) or max(far) * min(far) < 0:
         return []

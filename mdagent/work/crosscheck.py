@@ -37,7 +37,7 @@ class Bench(NamedTuple):
     fetch: Callable[[BarRequest, str], Line]
     store: BarStore
     sessions: Callable[[BarRequest], Sequence[Session] | None]
-    now: datetime
+    now: Callable[[], datetime]
     mode: Mode
     earned: Mapping[str, float]
     delays: Mapping[str, timedelta]
@@ -108,10 +108,10 @@ def _review(  # noqa: PLR0913, PLR0917  one source, the others, and all that bot
 
     bars, others = sets[name].bars, tuple(told.bars for other, told in sets.items() if other != name)
     known = Circumstances(bench.mode, listed=bool(bars.actions), others=others, earned=bench.earned, families=families)
-    verdict = judge(bars, request, sessions, bench.now, bench.delays.get(name, timedelta(0)), known)
+    verdict = judge(bars, request, sessions, bench.now(), bench.delays.get(name, timedelta(0)), known)
     given = grade(verdict)
     stored = replace(request, adjustment=sets[name].basis)
-    return Review(stored, name, verdict, given, "\n".join(arithmetic(given)), bar_scores(given, verdict, verdict.keep), bench.now)
+    return Review(stored, name, verdict, given, "\n".join(arithmetic(given)), bar_scores(given, verdict, verdict.keep), bench.now())
 
 
 def stored_sets(reader: Reader, request: BarRequest, names: Sequence[str]) -> dict[str, Stored]:
@@ -156,5 +156,5 @@ def _agreements(sets: Mapping[str, BarSet], request: BarRequest, bench: Bench, f
             "spread": found.spread[here],
             "outvoted": found.outvoted[n][here],
         }
-        made.append(Agreement(request, name, columns, bench.now))
+        made.append(Agreement(request, name, columns, bench.now()))
     return made

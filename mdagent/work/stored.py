@@ -174,7 +174,9 @@ def bars_of(request: BarRequest, source: str, told: Mapping[str, np.ndarray], jo
     until = told["ts"][open_ones[0]].astype("datetime64[us]").item().replace(tzinfo=UTC) if len(open_ones) else None
     known = (request.symbol, request.interval, source, request.adjustment, joint.currency, told["ts"])
     opened, high, low, close, volume = (told[name] for name in COLUMNS)
-    return BarSet(*known, opened, high, low, close, volume, complete_until=until)
+    own = [part for part in joint.parts if part.held.source == source]
+    as_traded = any(part.held.raw_volume and all(step.volume == 1.0 for step in part.way.by_stamp) for part in own)
+    return BarSet(*known, opened, high, low, close, volume, complete_until=until, raw_volume=as_traded)
 
 
 def on_basis(actions: Sequence[CorporateAction], basis: Adjustment) -> tuple[CorporateAction, ...]:

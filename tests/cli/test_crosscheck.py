@@ -27,6 +27,14 @@ def test_further_sources_are_asked_compared_and_written_down(shell: Shell) -> No
     assert modes == [{"letter": "A", "mode": "balanced", "n": "3"}, {"letter": "A+", "mode": "balanced", "n": "3"}]
 
 
+def test_shares_as_traded_are_not_held_against_shares_of_today(shell: Shell) -> None:
+    window = ("--start", "2012-01-03", "--end", "2012-06-29")  # before two splits, of which Finnhub's volumes know nothing
+    for source in ("finnhub", "yahoo", "twelvedata"):
+        shell.good("fetch", "AAPL", *window, "--source", source)
+    shell.good("fetch", "AAPL", *window, "--cross-check", "3")
+    assert "volume_scale" not in shell.good("query", "SELECT type FROM findings").out
+
+
 def test_what_was_compared_once_is_not_asked_for_again(shell: Shell) -> None:
     shell.fetch("AAPL", *JANUARY, "--cross-check", "1")
     said, report = shell.fetch("AAPL", *JANUARY, "--cross-check", "1")
