@@ -42,12 +42,18 @@ def sentence(judged: Judged) -> str:
 
 
 def steps(judged: Judged) -> list[tuple[str, str, float]]:
-    """What to do, with the command and what it would gain. There is no command for a symbol that cannot be typed."""
+    """What to do, with the command and what it would gain. A file is not what the store has: the commands ask a source for its bars, or,
+    for a symbol that cannot be typed, there is none."""
     try:
         Symbol.parse(str(judged.bars.symbol))
     except UsageError:
         return [(a.what, "", a.gain) for a in judged.grade.actions]
-    return [(a.what, a.command, a.gain) for a in judged.grade.actions]
+    if not judged.place:
+        return [(a.what, a.command, a.gain) for a in judged.grade.actions]
+    start, end = (f"{t:%Y-%m-%d}" for t in (judged.verdict.start, judged.verdict.end))
+    fetch = f"mdagent fetch {judged.bars.symbol} --interval {judged.bars.interval} --start {start} --end {end} --cross-check 1"
+    gains = [a.gain for a in judged.grade.actions]
+    return [("ask sources for these bars", fetch, round(sum(gains), 1))] if gains else []
 
 
 def as_json(judged: Judged) -> str:

@@ -59,7 +59,7 @@ def gaps(case: Case) -> Outcome:
             found.append(_gap_finding(case, missing, owed, reason, words))
     if cut.any():
         severity = Severity.CRITICAL if cut.sum() > _CUT_CRITICAL * owed else Severity.HIGH
-        words = f"{cut.sum()} of {owed} bars at the beginning or end of the window are missing"
+        words = f"{cut.sum()} of {owed} bars at the beginning or end of the window missing"
         found.append(_spanned(case, "truncated_history", severity, cut, words, owed))
     return Outcome(tuple(found), absences=absences, expected=owed)
 
@@ -116,9 +116,9 @@ def _spanned(  # noqa: PLR0913, PLR0917  what a finding is made of
 
 
 _WORDS = {
-    ABSENT_GAP: "{} of {} expected bars are missing",
-    ABSENT_NULL: "{} of {} expected bars are empty at the source",
-    ABSENT_UNTRADED: "{} of {} expected bars are missing as when nobody traded",
+    ABSENT_GAP: "{} of {} expected bars missing",
+    ABSENT_NULL: "{} of {} expected bars empty at the source",
+    ABSENT_UNTRADED: "{} of {} expected bars missing as when nobody traded",
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdagent.quality.case import Case, Outcome, as_stamps
+from mdagent.quality.counted import many
 from mdagent.quality.finding import Severity
 from mdagent.quality.timetable import timetable_of, within
 from mdagent.sessions import stretches
@@ -36,15 +37,15 @@ def non_session(case: Case) -> Outcome:
     edge &= ~case.bad
     found: list[Finding] = []
     if edge.any():
-        words = f"{edge.sum()} bars at the edge of a session, which is kept"
+        words = f"{many(edge.sum())} at the edge of a session, which is kept"
         found.append(case.tell("non_session", "non_trading_day_bar", Severity.INFO, edge, words))
     shifted = shifted_dates(case, outside)
     outside &= ~shifted
     if shifted.any():
-        words = f"{shifted.sum()} bars bear the date of another day: weekends have bars, and as many weekdays have none"
+        words = f"{many(shifted.sum())} under the date of another day: weekends have bars, and as many weekdays have none"
         found.append(case.tell("non_session", "date_shifted", Severity.CRITICAL, shifted, words))
     if outside.any():
-        words = f"{outside.sum()} bars at times without a trading session"
+        words = f"{many(outside.sum())} at times without a trading session"
         found.append(case.tell("non_session", "non_trading_day_bar", Severity.MEDIUM, outside, words))
     return Outcome(tuple(found), outside, "no trading session at this time", odd=shifted if shifted.any() else None)
 

@@ -14,6 +14,7 @@ from mdagent.market import COLUMNS, RejectedRow
 from mdagent.quality.absences import gaps, staleness
 from mdagent.quality.attendance import non_session
 from mdagent.quality.case import Case, Outcome, as_stamps, instants
+from mdagent.quality.counted import many
 from mdagent.quality.delivery import delayed, hours, set_aside, venue
 from mdagent.quality.dividends import dividends
 from mdagent.quality.finding import Severity, SkippedCheck, Verdict
@@ -48,7 +49,7 @@ def future(case: Case) -> Outcome:
     if not ahead:
         return found
     reason = "a stamp later than now, beyond the window asked for"
-    told = case.tell("future", "future_timestamp", Severity.HIGH, ahead, f"{len(ahead)} rows quarantined: {reason}")
+    told = case.tell("future", "future_timestamp", Severity.HIGH, ahead, f"{many(len(ahead), 'row')} quarantined: {reason}")
     rows = tuple(RejectedRow(ts, "future", reason, json.dumps({"ts": ts.isoformat()})) for ts in ahead)
     return replace(found, findings=(*found.findings, told), rows=rows)
 

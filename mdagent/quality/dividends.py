@@ -9,6 +9,7 @@ import numpy as np
 
 from mdagent.market import Adjustment
 from mdagent.quality.case import Outcome
+from mdagent.quality.counted import many
 from mdagent.quality.finding import Severity
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _against_adjusted(case: Case, paid: list[Payment]) -> list[Finding]:
     found += _amounts(case, [p for p in amounts if p not in twice]) + _phantoms(case, twice)
     if missed:
         error = abs(float(np.prod([(1 - p.share) / (1 - i) for p, i in missed if p.share < 1 and i < 1])) - 1.0)
-        words = f"the adjusted close is wrong for {len(missed)} listed payments, {error:.1%} of the price in all"
+        words = f"the adjusted close is wrong for {many(len(missed), 'listed payment')}, {error:.1%} of the price in all"
         found.append(_adjustment(case, "bad_dividend_adjustment", [p for p, _ in missed], error, words))
     return found
 
@@ -151,14 +152,14 @@ def _amounts(case: Case, paid: list[Payment]) -> list[Finding]:
         return []
     severity = Severity.HIGH if len(paid) > _FEW else Severity.MEDIUM
     largest = max(p.share for p in paid)
-    words = f"{len(paid)} listed payments are of an impossible amount, up to {largest:.0%} of the price"
+    words = f"{many(len(paid), 'listed payment')} of an impossible amount, up to {largest:.0%} of the price"
     return [case.tell("dividends", "bad_dividend_amount", severity, _mask(case, paid), words, value=largest)]
 
 
 def _phantoms(case: Case, paid: list[Payment]) -> list[Finding]:
     if not paid:
         return []
-    words = f"{len(paid)} listed payments were never paid, as far as prices tell"
+    words = f"{many(len(paid), 'listed payment')} never paid, as far as prices tell"
     return [case.tell("dividends", "phantom_dividend", Severity.HIGH, _mask(case, paid), words, value=max(p.share for p in paid))]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from mdagent.quality.case import Outcome, suspects
 from mdagent.quality.consensus import consensus, noise_of, weights_of
+from mdagent.quality.counted import many
 from mdagent.quality.finding import Severity
 from mdagent.quality.stale import stale
 from mdagent.quality.ticks import ticks
@@ -192,13 +193,13 @@ def _regimes(case: Case, panel: Panel, off: np.ndarray, sure: np.ndarray, *, jud
     mask[panel.at[away]] = True
     odd = case.tape.places(mask, len(case.bars))
     if not judged:
-        words = f"{away.sum()} bars lie up to {most:.1%} from the other source's; nobody can say which is right"
+        words = f"{many(away.sum())} up to {most:.1%} from the other source's; nobody can say which is right"
         return [_disagreement(case, panel.at[away], words)], odd & False
     if _in_steps(smooth):
-        words = f"{away.sum()} bars lie in steps, up to {most:.1%}, from the others, as on another basis of adjustment"
+        words = f"{many(away.sum())} in steps, up to {most:.1%}, from the others, as on another basis of adjustment"
         return [case.tell("others", "adjusted_raw_mix", Severity.CRITICAL, odd, words, value=most, expected=0.0)], odd
     severity = Severity.CRITICAL if most > _DRIFT_CRITICAL else Severity.HIGH if most > _DRIFT_HIGH else Severity.INFO
-    words = f"{away.sum()} bars drift away from the others, by up to {most:.1%}"
+    words = f"{many(away.sum())} drifting away from the others, by up to {most:.1%}"
     return [case.tell("others", "provider_drift", severity, odd, words, value=most, expected=0.0)], odd
 
 
@@ -236,7 +237,7 @@ def _points(case: Case, panel: Panel, middle: np.ndarray, off: np.ndarray, sure:
     size = np.where(closes, np.abs(np.expm1(off)), 0.0)
     grave = (size >= _BAD_MOVE).any() or (np.expm1(np.where(wicks, reach, 0.0)) >= _BAD_WICK).any()
     worst = float(max(size.max(), np.expm1(np.where(wicks, reach, 0.0)).max()))
-    words = f"{mask.sum()} bars are told otherwise by the other sources, by up to {worst:.1%}"
+    words = f"{many(mask.sum())} told otherwise by the other sources, by up to {worst:.1%}"
     severity = Severity.HIGH if grave else Severity.MEDIUM
     return _Points([case.tell("others", "bad_tick", severity, marked, words, value=worst, expected=0.0)], marked)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdagent.quality.case import Outcome, as_stamps
+from mdagent.quality.counted import many
 from mdagent.quality.finding import Severity
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def condemn(  # noqa: PLR0913, PLR0917  what a finding is made of
     bad = bad & ~case.bad
     if not bad.any():
         return Outcome()
-    told = case.tell(check, kind, severity, bad, f"{bad.sum()} bars quarantined: {reason}")
+    told = case.tell(check, kind, severity, bad, f"{many(bad.sum())} quarantined: {reason}")
     return Outcome((told,), bad, reason)
 
 
@@ -54,7 +55,7 @@ def schema(case: Case) -> Outcome:
     unknown = np.isnan(volume)
     if not unknown.any() or unknown.sum() > len(unknown) / 2:
         return found
-    told = case.tell("schema", "nan_field", Severity.LOW, unknown, f"{unknown.sum()} bars have no volume, though the others have")
+    told = case.tell("schema", "nan_field", Severity.LOW, unknown, f"{many(unknown.sum())} without a volume, which the others have")
     return replace(found, findings=(*found.findings, told))
 
 
@@ -124,7 +125,7 @@ def ohlc(case: Case) -> Outcome:
 def _slight(case: Case, found: Outcome, excess: np.ndarray, slight: np.ndarray) -> Outcome:
     if not slight.any():
         return found
-    message = f"{slight.sum()} bars have an open or close slightly outside high and low"
+    message = f"{many(slight.sum())} with an open or close slightly outside high and low"
     told = case.tell("ohlc", "ohlc_violation", Severity.LOW, slight, message, value=float(excess[slight].max()), expected=0.0)
     return replace(found, findings=(*found.findings, told), caps=np.where(slight, SPILL_CAP, 100.0))
 
@@ -150,14 +151,14 @@ def duplicates(case: Case) -> Outcome:
     if delivery.duplicates:
         again = sorted(set(delivery.duplicates))
         severity = Severity.LOW if case.as_is else Severity.INFO
-        message = f"{len(delivery.duplicates)} rows came twice and were kept once"
+        message = f"{many(len(delivery.duplicates), 'row')} told twice and kept once"
         found.append(case.tell("duplicates", "duplicate_timestamp", severity, again, message, count=len(delivery.duplicates)))
     disputed = frozenset(r.ts for r in delivery.conflicts if r.ts is not None)
     if not disputed:
         return Outcome(tuple(found))
     bad = np.isin(case.bars.ts, as_stamps(disputed)) & ~case.bad
     count = int(bad.sum()) + len(delivery.conflicts)
-    message = f"{count} rows quarantined: different values for one stamp"
+    message = f"{many(count, 'row')} quarantined: different values for one stamp"
     found.append(case.tell("duplicates", "duplicate_timestamp", Severity.MEDIUM, sorted(disputed), message))
     return Outcome(tuple(found), bad, "another row with different values has this stamp", delivery.conflicts)
 
@@ -185,5 +186,7 @@ def rejected(case: Case) -> Outcome:
     for kind, some in kinds.items():
         stamps = [r.ts for r in some if r.ts is not None]
         words = "they cannot be read as bars" if kind == "nan_field" else some[0].reason
-        found.append(case.tell("rejected", kind, Severity.MEDIUM, stamps, f"{len(some)} rows quarantined: {words}", count=len(some)))
+        found.append(
+            case.tell("rejected", kind, Severity.MEDIUM, stamps, f"{many(len(some), 'row')} quarantined: {words}", count=len(some))
+        )
     return Outcome(tuple(found), rows=rows)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdagent.quality.case import Outcome, suspects
+from mdagent.quality.counted import many
 from mdagent.quality.finding import Severity
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def stale(case: Case) -> Outcome:
         return Outcome()
     severity = Severity.CRITICAL if longest >= _ENDLESS else Severity.HIGH if longest >= _LONG else Severity.MEDIUM
     marked = tape.places(mask, len(case.bars))
-    told = case.tell("stale", "stale_run", severity, marked, f"{mask.sum()} bars repeat the one before them, {longest} in a row")
+    told = case.tell("stale", "stale_run", severity, marked, f"{many(mask.sum())} that repeat what was before, {longest} in a row")
     return suspects(marked, (told,))
 
 

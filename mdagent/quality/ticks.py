@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdagent.quality.case import Outcome, suspects
+from mdagent.quality.counted import many
 from mdagent.quality.finding import Severity
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def ticks(case: Case) -> Outcome:
     mask = tape.places(closes | wicks, len(case.bars))
     severity = Severity.HIGH if grave.any() else Severity.MEDIUM
     worst = float(np.maximum(size, length).max())
-    message = f"{mask.sum()} bars with a price that the bars beside them take back, by up to {worst:.1%}"
+    message = f"{many(mask.sum())} with a price that the next to it take back, by up to {worst:.1%}"
     told = case.tell("ticks", "bad_tick", severity, mask, message, value=worst, expected=0.0)
     return suspects(mask, (told,))
 

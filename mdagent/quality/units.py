@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdagent.quality.case import Outcome, suspects
+from mdagent.quality.counted import many
 from mdagent.quality.finding import Severity
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ def units(case: Case) -> Outcome:
     slips = (whole & ~block) | single
     n, found = len(case.bars), []
     if block.any():
-        words = f"{block.sum()} bars stand at a hundred times, or a hundredth of, those about them, as in another currency unit"
+        words = f"{many(block.sum())} at a hundred times, or a hundredth of, what is about, as in another currency unit"
         worth = float(np.exp(np.median(away[3][block])))
         found.append(case.tell("units", "currency_mixup", Severity.CRITICAL, tape.places(block, n), words, value=worth, expected=1.0))
     if slips.any():
         worth = float(np.exp(np.abs(away[:, slips]).max()))
-        words = f"{slips.sum()} bars have a price {worth:.0f} times away from those about it, as by a lost decimal point"
+        words = f"{many(slips.sum())} with a price {worth:.0f} times away from those about it, as by a lost decimal point"
         found.append(case.tell("units", "decimal_shift", Severity.HIGH, tape.places(slips, n), words, value=worth, expected=1.0))
     if not found:
         return Outcome()

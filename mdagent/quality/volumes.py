@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdagent.quality.case import Outcome
+from mdagent.quality.counted import many
 from mdagent.quality.finding import Severity
 
 if TYPE_CHECKING:
@@ -30,12 +31,12 @@ def volumes(case: Case) -> Outcome:
     n, found = len(case.bars), []
     none = (tape.volume == 0) & ~_stale_like(tape) & tape.own
     if none.any() and none.sum() <= max(1.0, _RARE * len(tape)):
-        words = f"{none.sum()} bars have a volume of 0 in a series that always trades"
+        words = f"{many(none.sum())} with a volume of 0 in a series that always trades"
         found.append(case.tell("volumes", "zero_volume", Severity.LOW, tape.places(none, n), words))
     scaled, times = _scaled(tape)
     scaled &= tape.own
     if scaled.any():
-        words = f"{scaled.sum()} bars have {times:.3g} times the volume of those beside them, as in another unit"
+        words = f"{many(scaled.sum())} with {times:.3g} times the volume of those beside, as in another unit"
         told = case.tell("volumes", "volume_scale", Severity.MEDIUM, tape.places(scaled, n), words, value=times, expected=1.0)
         found.append(told)
     return Outcome(tuple(found))

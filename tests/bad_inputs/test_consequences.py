@@ -71,7 +71,7 @@ def test_of_two_bars_for_one_day_neither_is_believed_and_both_are_kept_in_quaran
 def test_a_bar_that_came_twice_is_counted_once_and_told(stage: Stage) -> None:
     with NastyServer(Turns(case("PT02").scripts)) as server:
         _, line = stage.fetch(server)
-    assert any("1 rows came twice" in finding for finding in line["findings"])
+    assert any("1 row told twice" in finding for finding in line["findings"])
 
 
 def test_rows_beyond_the_window_are_dropped_and_counted(stage: Stage) -> None:
