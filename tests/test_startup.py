@@ -84,6 +84,10 @@ def test_a_repair_judges_and_draws_nothing(home: Path) -> None:
     assert loaded(home, "repair", "AAPL", "--csv") == {"duckdb", "numpy"}
 
 
+def test_what_is_missing_is_told_by_the_store_the_ledger_and_numpy(home: Path) -> None:
+    assert loaded(home, "gaps", "--csv") <= {"duckdb", "numpy", "sqlite3"}
+
+
 def test_the_status_of_the_sources_needs_the_ledger_and_no_library(home: Path) -> None:
     assert loaded(home, "sources", "status", "--csv") == {"sqlite3"}
 

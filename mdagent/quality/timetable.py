@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mdagent.market import Interval
-from mdagent.sessions import expected, period_of
+from mdagent.sessions import period_of, stretches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,9 +54,9 @@ class Timetable:
         return self._due[key]
 
     def _stamps(self, interval: Interval, start: datetime, end: datetime) -> np.ndarray:
-        if interval.intraday:
-            return np.array([t.replace(tzinfo=None) for t in expected(self.sessions, interval, start, end)], dtype="datetime64[us]")
         first, last = (np.datetime64(t.replace(tzinfo=None), "us") for t in (start, end))
+        if interval.intraday:
+            return self._steps(interval, first, last)
         days = self.days
         if interval is Interval.W1:
             days = np.unique(days - ((days.astype(np.int64) + 3) % 7).astype("timedelta64[D]"))
@@ -64,6 +64,19 @@ class Timetable:
             days = np.unique(days.astype("datetime64[M]")).astype("datetime64[D]")
         stamps = days.astype("datetime64[us]")
         due: np.ndarray = stamps[np.searchsorted(stamps, first) : np.searchsorted(stamps, last)]
+        return due
+
+    def _steps(self, interval: Interval, first: np.datetime64, last: np.datetime64) -> np.ndarray:
+        """A stretch of trading at a time: ten years of minutes are a million stamps."""
+        near = (self.days >= first.astype("datetime64[D]") - 2) & (self.days < last.astype("datetime64[D]") + 2)
+        step = np.timedelta64(interval.seconds, "s")
+        made = [
+            np.arange(np.datetime64(opens.replace(tzinfo=None), "us"), np.datetime64(closes.replace(tzinfo=None), "us"), step)
+            for i in np.flatnonzero(near).tolist()
+            for opens, closes in stretches(self.sessions[i])
+        ]
+        stamps = np.concatenate(made) if made else np.zeros(0, dtype="datetime64[us]")
+        due: np.ndarray = stamps[(stamps >= first) & (stamps < last)]
         return due
 
 

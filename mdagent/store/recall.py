@@ -238,6 +238,23 @@ def log(ledger: Ledger, sources: Sequence[str], since: datetime, most: int, *, f
     return [Logged(when(row[0]), *row[1:]) for row in reversed(rows)]
 
 
+class LastAsked(NamedTuple):
+    """How the last request for bars of a symbol went at a source: `kind` names the failure, "" where there was none."""
+
+    source: str
+    at: datetime
+    kind: str
+
+
+def last_asked(ledger: Ledger, symbol: str, interval: str) -> list[LastAsked]:
+    """Of every source that was asked for these bars by themselves."""
+    query = (  # beside max() SQLite gives the other columns of the row that has it
+        "SELECT source, at, kind, max(id) FROM attempts WHERE endpoint = 'bars' AND subject = ? AND interval IN (?, '')"
+        " GROUP BY source ORDER BY source"
+    )
+    return [LastAsked(source, when(at), kind or "") for source, at, kind, _ in ledger.rows(query, symbol, interval)]
+
+
 class Spend(NamedTuple):
     """What one endpoint of a source cost in a month (UTC): requests, credits, USD, the good bars that came, and how much of the USD was
     paid for credits beyond the quota."""
