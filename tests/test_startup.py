@@ -69,7 +69,9 @@ def test_export_and_query_load_duckdb_and_nothing_heavier(home: Path) -> None:
     assert loaded(home, "query", "SELECT * FROM bars LIMIT 5", "--csv") == {"duckdb"}
 
 
-@pytest.mark.parametrize("words", ["grade --csv", "grade --history --json", "grade --by month --csv", "override --list --csv"])
+@pytest.mark.parametrize(
+    "words", ["grade --csv", "grade --history --json", "grade --by month --csv", "override --list --csv", "diff AAPL --csv"]
+)
 def test_what_is_known_of_stored_bars_is_told_by_duckdb_alone(home: Path, words: str) -> None:
     assert loaded(home, *words.split()) == {"duckdb"}
 

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "what each source says of the same bars, and by how much they differ"),
     "validate": ("validate", "what is wrong with stored bars, or with a file of them, and how good they are"),
     "gaps": ("gaps", "is all there that ought to be? each missing bar with its reason"),
+    "diff": ("diff", "what sources changed of bars and splits that they had told before"),
     "export": ("data", "stored bars, without asking anybody"),
     "grade": ("grade", "how good the stored bars are, the worst first; the history; a heat map"),
     "explain": ("explain", "one bar: who said what, which value won and why"),
