@@ -30,11 +30,11 @@ HEAVY = frozenset("numpy pandas scipy duckdb httpx httpcore exchange_calendars y
 CLOCK = "2024-06-03T12:00:00Z"
 
 
-def loaded(home: Path, *words: str) -> frozenset[str]:
+def loaded(home: Path, *words: str, clock: str = CLOCK) -> frozenset[str]:
     """The heavy libraries that a command, having done its work, had loaded."""
     file = home / "modules.json"
     quiet = {k: v for k, v in os.environ.items() if not k.startswith(("MDAGENT_", "COVERAGE_"))}  # coverage itself loads sqlite3
-    environ = quiet | {"MDAGENT_HOME": str(home), "MDAGENT_SANDBOX": "1", "MDAGENT_CLOCK": CLOCK, "PROBE_FILE": str(file)}
+    environ = quiet | {"MDAGENT_HOME": str(home), "MDAGENT_SANDBOX": "1", "MDAGENT_CLOCK": clock, "PROBE_FILE": str(file)}
     run = [sys.executable, "-c", PROBE, *words]
     done = subprocess.run(run, cwd=home, env=environ, capture_output=True, text=True, timeout=120, check=False)
     told = json.loads(file.read_text())
@@ -88,6 +88,12 @@ def test_a_repair_judges_and_draws_nothing(home: Path) -> None:
 
 def test_what_is_missing_is_told_by_the_store_the_ledger_and_numpy(home: Path) -> None:
     assert loaded(home, "gaps", "--csv") <= {"duckdb", "numpy", "sqlite3"}
+
+
+def test_pinned_bars_are_written_as_columns_and_listed_and_verified_by_duckdb_alone(home: Path) -> None:
+    assert loaded(home, "freeze", "study", "AAPL", "--csv", clock="2024-06-03T13:00:00Z") == {"duckdb", "numpy", "pandas"}
+    assert loaded(home, "freeze", "--list", "--csv") == {"duckdb"}
+    assert loaded(home, "freeze", "study", "--verify", "--csv") == {"duckdb"}
 
 
 def test_the_status_of_the_sources_needs_the_ledger_and_no_library(home: Path) -> None:

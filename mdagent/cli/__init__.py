@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gaps": ("gaps", "is all there that ought to be? each missing bar with its reason"),
     "diff": ("diff", "what sources changed of bars and splits that they had told before"),
     "export": ("data", "stored bars, without asking anybody"),
+    "freeze": ("freeze", "pin the bars of a backtest: named, hashed, verified and exported as they were"),
     "grade": ("grade", "how good the stored bars are, the worst first; the history; a heat map"),
     "explain": ("explain", "one bar: who said what, which value won and why"),
     "repair": ("repair", "proposed corrections of stored bars with their evidence; applied only when told, and undone"),

@@ -136,5 +136,15 @@ CREATE VIEW consolidated AS
     QUALIFY row_number() OVER (PARTITION BY symbol, interval, adjustment, ts ORDER BY provisional, score DESC, source) = 1;
 """
 
-MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3)
+# Results that are pinned by a name, and a mark of each of their bars.
+_V4 = """
+CREATE TABLE frozen (
+    name VARCHAR NOT NULL, symbols VARCHAR NOT NULL, interval VARCHAR NOT NULL, start_ts TIMESTAMP NOT NULL, end_ts TIMESTAMP NOT NULL,
+    adjustment VARCHAR NOT NULL, as_of TIMESTAMP NOT NULL, bars BIGINT NOT NULL, digest VARCHAR NOT NULL, frozen_at TIMESTAMP NOT NULL);
+CREATE TABLE frozen_bars (
+    name VARCHAR NOT NULL, symbol VARCHAR NOT NULL, ts TIMESTAMP NOT NULL, source VARCHAR NOT NULL, score DOUBLE NOT NULL,
+    mark BIGINT NOT NULL);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4)
 VERSION = len(MIGRATIONS)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+    from duckdb import DuckDBPyConnection
 
     from mdagent.market import BarRequest, BarSet, CorporateAction
     from mdagent.quality.finding import Finding, Verdict
@@ -101,6 +102,11 @@ class Writer(Reader):
     """Writes inside the one transaction that bars.py opened; can read what it wrote."""
 
     _still = False
+
+    @property
+    def db(self) -> DuckDBPyConnection:
+        """The connection, for what the other modules of the store write in this transaction."""
+        return self._db
 
     def keep(self, batch: Batch) -> Kept:
         """Write one batch. Rows that the store has already are left alone; a provisional row is replaced; a final row that
