@@ -124,18 +124,24 @@ def _books(agent: Agent) -> Books:
 
 
 def _sessions(agent: Agent) -> Callable[[Reader, BarRequest], Sequence[Session] | None]:
-    """The sessions round a window: the store's, or where these are out of date or do not reach so far those of the almanac."""
+    """The sessions round a window, and perhaps more: the store's, or where these are out of date or do not reach so far those of the
+    almanac. Of each calendar the widest stretch that was needed is remembered, not one for each symbol."""
     from mdagent.work.calendar import calendar_for, known_sessions
 
-    closures, kept = agent.settings.sessions.closures, {}
+    closures = agent.settings.sessions.closures
+    kept: dict[str, tuple[BarRequest, Sequence[Session]]] = {}
 
     def sessions(reader: Reader, request: BarRequest) -> Sequence[Session] | None:
         code = calendar_for(reader, request.symbol)
-        key = (code, request.start.date(), request.end.date())
-        if code and key not in kept:
-            stored = known_sessions(reader, request, closures)
-            kept[key] = (stored[0] if stored else None) or _built(agent, code, request)
-        return kept[key] if code else None
+        if not code:
+            return None
+        wide, found = kept.get(code, (request, ()))
+        if code not in kept or request.start < wide.start or request.end > wide.end:
+            wide = request.over(min(wide.start, request.start), max(wide.end, request.end))
+            stored = known_sessions(reader, wide, closures)
+            found = (stored[0] if stored else None) or _built(agent, code, wide)
+            kept[code] = (wide, found)
+        return found
 
     return sessions
 
@@ -231,6 +237,7 @@ _STEPS = {
     "provider gap": "another source may have it: {fetch} --source NAME",
     "null bar at source": "another source may have it: {fetch} --source NAME",
     "not convertible": "{fetch} --adjust {basis}",
+    "calendar not known": "install a newer exchange_calendars, or ask about days that it knows",
 }
 
 
@@ -241,7 +248,7 @@ def _sentence(found: Certificate) -> str:
     sums: dict[str, int] = {}
     for one in found.absences:
         sums[one.reason] = sums.get(one.reason, 0) + one.bars
-    told = ", ".join(f"{count} {reason}" for reason, count in sums.items() if reason not in ("holiday", "no session"))
+    told = ", ".join(f"{count or ''} {reason}".strip() for reason, count in sums.items() if reason not in ("holiday", "no session"))
     state = "complete" if found.complete else f"{found.missing} missing"
     return f"{what}: {state}, {found.present} of {found.expected} bars are there" + (f" ({told})" if told else "")
 

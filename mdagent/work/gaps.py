@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 AT_ONCE = 16  # symbols that are read while the store is held
 _UNHEARD = 20  # so many missing bars before the first, or after the last, are no hole in a series that begins or ends there
 _EARLIEST = datetime(1985, 1, 1, tzinfo=UTC)  # calendars are kept from here on
+_CLOSED_LONGEST = timedelta(days=40)  # no exchange is closed for longer, but in wars
 _UNKNOWN, _NO_DATA = "UNKNOWN_SYMBOL", "NO_DATA"
 _NULL = "null bar at source"
 
 HOLIDAY, CLOSED, UNLISTED, DELISTED, HALTED, WAITING = "holiday", "no session", "not yet listed", "delisted", "not traded", "pending"
 OVERRULED, BAD_ROW, OTHER_BASIS, HOLE, NULLS = "rejected by a person", "quarantined", "not convertible", "provider gap", _NULL
-TOO_EARLY, REFUSED, UNASKED = "asked too early", "refused", "never asked"
+TOO_EARLY, REFUSED, UNASKED, NO_CALENDAR = "asked too early", "refused", "never asked", "calendar not known"
 # Each reason, and whether it is a fault: something that ought to be there, and that nothing excuses. The first that fits is the reason.
 FAULTS: dict[str, bool] = {
     OVERRULED: False,
@@ -49,6 +50,7 @@ FAULTS: dict[str, bool] = {
     TOO_EARLY: True,
     REFUSED: True,
     UNASKED: True,
+    NO_CALENDAR: True,
     HOLIDAY: False,
     CLOSED: False,
 }
@@ -93,7 +95,7 @@ class Certificate(NamedTuple):
     @property
     def complete(self) -> bool:
         """Is every expected bar there, or excused?"""
-        return self.expected is not None and not self.missing
+        return self.expected is not None and not any(one.fault for one in self.absences)
 
 
 class Wish(NamedTuple):
@@ -137,7 +139,11 @@ class Books:
         due = timetable_of(sessions).due(wish.interval, request.start, request.end)
         here = within(due, served)
         case = _Case(self, reader, request, wish.source, known, due, np.flatnonzero(~here), have, left)
-        runs = [*case.runs(sessions), *(_closed(request, sessions, told[-1]) if wish.start or not len(due) else ())]
+        runs = [
+            *case.runs(sessions),
+            *_beyond(request, sessions, self.now),
+            *(_closed(request, sessions, told[-1]) if wish.start or not len(due) else ()),
+        ]
         return Certificate(*told, len(due), int(here.sum()), tuple(sorted(runs)))
 
 
@@ -175,6 +181,15 @@ def _closed(request: BarRequest, sessions: Sequence[Session], code: str) -> Iter
         if not on or len(closed) == len(asked_days):
             at = datetime(day.year, day.month, day.day, tzinfo=UTC)
             yield Missing(at, at, 1, CLOSED if on else HOLIDAY, (), f"{day:%A}, no trading day of {code}")
+
+
+def _beyond(request: BarRequest, sessions: Sequence[Session], now: datetime) -> Iterator[Missing]:
+    """Before the first and after the last session that the calendar knows: how many bars ought to be there nobody can say."""
+    edges = [datetime(s.day.year, s.day.month, s.day.day, tzinfo=UTC) for s in (sessions[0], sessions[-1])]
+    low, high = edges[0] - _CLOSED_LONGEST, edges[1] + _CLOSED_LONGEST
+    for start, end in ((request.start, low), (high, min(request.end, now))):
+        if start < end:
+            yield Missing(start, end, 0, NO_CALENDAR, (), "the calendar does not reach so far")
 
 
 def _day(moment: datetime) -> np.datetime64:

@@ -168,6 +168,21 @@ def test_a_day_without_a_session_says_so(stocked: Shell, day: str, reason: str) 
     assert (said.json[0]["expected"], said.json[0]["absences"][0]["reason"]) == (0, reason)
 
 
+def test_days_that_the_calendar_does_not_know_are_no_success(stocked: Shell) -> None:
+    change(stocked, "DELETE FROM sessions WHERE day >= '2023-12-01'")
+    said = stocked.run("gaps", "AAPL", "--start", "2023-11-01", "--source", "yahoo", "--json")
+    assert said.code == 5
+    assert said.json[0]["absences"][-1]["reason"] == "calendar not known"
+
+
+def test_without_a_calendar_nothing_is_known_to_be_missing_and_that_is_no_success(stocked: Shell) -> None:
+    change(stocked, "UPDATE bars SET symbol = '^XYZ'; UPDATE coverage SET symbol = '^XYZ'")
+    said = stocked.run("gaps", "--json")
+    assert said.code == 5
+    assert (said.json[0]["expected"], said.json[0]["complete"]) == (None, None)
+    assert "its trading calendar is not" in said.err
+
+
 def test_minutes_are_held_against_the_session(shell: Shell) -> None:
     shell.good("fetch", "AAPL", "-i", "1m", "--start", "2024-02-01", "--end", "2024-02-03")
     change(shell, "DELETE FROM bars WHERE ts >= '2024-02-01 15:00' AND ts < '2024-02-01 15:45'")
