@@ -230,7 +230,8 @@ class _Case:
         }
         codes = np.select([masks[name] for name in _ORDER if name in masks], [i for i, name in enumerate(_ORDER) if name in masks])
         told = _Told(gone, names, voices, bad, ruled, last, self.left)
-        return [told.run(first, after, _ORDER[codes[first]]) for first, after in _edges(self.places, codes, voices)]
+        edges = _edges(self.places, codes, voices, _owners(gone, (bad, ruled)))
+        return [told.run(first, after, _ORDER[codes[first]]) for first, after in edges]
 
     def _pending(self, gone: np.ndarray, sessions: Sequence[Session], names: Sequence[str]) -> np.ndarray:
         """Not over yet, at the source that is the soonest to say so."""
@@ -308,9 +309,21 @@ def _inside(gone: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarra
     return inside
 
 
-def _edges(places: np.ndarray, codes: np.ndarray, voices: np.ndarray) -> list[tuple[int, int]]:
-    """First, and first after, of each run."""
-    breaks = (np.diff(places) != 1) | (np.diff(codes) != 0) | (np.diff(voices) != 0)
+def _owners(gone: np.ndarray, told: Sequence[dict[datetime, tuple[str, str]]]) -> np.ndarray:
+    """For each stamp a number for what is said of it alone, 0 where nothing is: neighbours of which it differs are no run."""
+    made, numbers = np.zeros(len(gone), dtype=np.int64), dict[tuple[str, str], int]()
+    for ts, words in (pair for some in told for pair in some.items()):
+        at = int(np.searchsorted(gone, np.datetime64(ts, "us")))
+        if at < len(gone) and gone[at] == np.datetime64(ts, "us"):
+            made[at] = numbers.setdefault(words, len(numbers) + 1)
+    return made
+
+
+def _edges(places: np.ndarray, *columns: np.ndarray) -> list[tuple[int, int]]:
+    """First, and first after, of each run of neighbours that are alike in all columns."""
+    breaks = np.diff(places) != 1
+    for column in columns:
+        breaks |= np.diff(column) != 0
     edges = np.r_[0, np.flatnonzero(breaks) + 1, len(places)].tolist()
     return list(pairwise(edges))
 

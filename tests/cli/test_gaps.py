@@ -112,6 +112,25 @@ def test_a_gap_tells_how_many_sources_confirm_it_and_a_decision_who_made_it(stoc
     assert "mdagent: AAPL 1d, 2023-12-28 to 2024-02-07: 9 missing, 13 of 27 bars are there (2 not yet listed, 3 provider gap" in said.err
 
 
+def test_a_halt_that_a_fetch_found_is_no_fault(shell: Shell) -> None:
+    shell.good("fetch", "HALTED", "--start", "2020-06-01", "--end", "2021-07-01", "--source", "yahoo")
+    said = shell.good("gaps", "HALTED", "--json")
+    assert [(a["first"], a["last"], a["bars"], a["reason"]) for a in said.json[0]["absences"]] == [
+        ("2021-03-08", "2021-03-12", 5, "not traded")
+    ]
+
+
+def test_neighbours_of_which_each_has_a_story_of_its_own_are_no_run(stocked: Shell) -> None:
+    for day, why in (("2024-01-09", "one"), ("2024-01-10", "one"), ("2024-01-11", "two")):
+        stocked.good("override", "AAPL", day, "--reject", "--reason", why, "--by", "ann")
+    rows = stocked.good("gaps", "AAPL", "--csv").rows
+    assert [(r["first"], r["detail"].rpartition(" ")[2]) for r in rows] == [
+        ("2024-01-09", "one"),
+        ("2024-01-10", "one"),
+        ("2024-01-11", "two"),
+    ]
+
+
 def test_a_source_that_refused_is_named_where_nobody_was_asked(stocked: Shell) -> None:
     attempt(stocked, "tiingo", "RATE_LIMITED")
     (told,) = stocked.run("gaps", "AAPL", "--start", "2024-01-29", "--json").json
