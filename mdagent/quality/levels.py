@@ -25,6 +25,7 @@ SUDDEN = 12.0  # standard deviations of a move that is looked at
 _OVERNIGHT = (0.85, 1.15)  # part of the jump between close and open
 _WILD_RANGE, _WILD_VOLUME = 2.6, 2.0  # times what follows, on the day of news
 _BEYOND_NEWS = 100.0  # standard deviations that no news is worth
+_CROWD = 8.0  # times the volume before
 _LARGE, _MORE = 0.35, 3.0
 _ABSURD = np.log(3.5)  # up or down: news alone does not do this to what keeps trading as calmly as before
 _SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 1.5, 4 / 3, 1.25, 2.5)
@@ -94,6 +95,8 @@ def _jump(tape: Tape, t: int) -> Jump | None:
     if not _OVERNIGHT[0] <= gap / size <= _OVERNIGHT[1] or level / size < 0.7:
         return None
     after = slice(t + 1, t + 1 + _AFTER)
+    if _crowd(tape, t):
+        return None
     if abs(size) > min(_ABSURD, _BEYOND_NEWS * float(tape.move_scale[t - 1])) or not len(tape.close[after]):
         return Jump(t, size)
     ranges = tape.ranges[after]
@@ -102,6 +105,15 @@ def _jump(tape: Tape, t: int) -> Jump | None:
     told = tape.volume[after][tape.volume[after] > 0]
     busy = tape.trades and len(told) > 0 and tape.volume[t] > (_WILD_VOLUME + more) * float(np.median(told))
     return None if wild or busy else Jump(t, size)
+
+
+def _crowd(tape: Tape, t: int) -> bool:
+    """Did everybody come that day, more than before and more than after? So it is when a company collapses, and never by mistake."""
+    before, after = tape.volume[max(0, t - _AFTER) : t], tape.volume[t + 1 : t + 1 + _AFTER]
+    if not tape.trades or not (before > 0).any() or not (after > 0).any():
+        return False
+    volume = float(tape.volume[t])
+    return volume > _WILD_VOLUME * float(np.median(after[after > 0])) and volume > _CROWD * float(np.median(before[before > 0]))
 
 
 def _right(case: Case, jump: Jump) -> bool:
