@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mdagent.quality.finding import Severity
-from tests.quality.injections import PRICES, Rows
+from tests.quality.injections import PRICES
 from tests.quality.market_days import bar_set, judged, requested, walk
+
+if TYPE_CHECKING:
+    from tests.quality.injections import Rows
 
 STORM = 15  # sessions until the dust has settled
 
@@ -16,8 +22,9 @@ def collapsed(rng: np.random.Generator) -> Rows:
     rows = walk(rng, 500, 5.0)
     at = int(rng.integers(60, 440))
     columns = {name: getattr(rows, name).copy() for name in PRICES}
+    left = float(np.exp(-rng.uniform(0.35, 2.0)))
     for column in columns.values():
-        column[at:] *= np.exp(-rng.uniform(0.35, 2.0))
+        column[at:] *= left
     volume, crowd, first = rows.volume.copy(), float(rng.uniform(10, 60)), float(rng.uniform(3, 6))
     for day in range(STORM):
         wild = first if day == 0 else 1.0 + 3.0 * np.exp(-day / 4)
@@ -25,7 +32,7 @@ def collapsed(rng: np.random.Generator) -> Rows:
         for name in ("high", "low"):
             columns[name][at + day] = middle * (columns[name][at + day] / middle) ** wild
         volume[at + day] *= crowd if day == 0 else 1.0 + (0.4 * crowd - 1.0) * np.exp(-day / 3)
-    return Rows(rows.ts, *(columns[name] for name in PRICES), volume)
+    return replace(rows, **columns, volume=volume)
 
 
 def test_collapses_are_news() -> None:
