@@ -50,6 +50,7 @@ class Shelf:
     delay: Callable[[str], timedelta]
     enabled: Sequence[str]
     closures: Mapping[str, Sequence[date]]
+    _earned: dict[str, float] = field(default_factory=dict)
     _sessions: dict[tuple[str, date, date], Sequence[Session]] = field(default_factory=dict)
 
     def symbols(self) -> list[str]:
@@ -62,6 +63,7 @@ class Shelf:
         for at in range(0, len(symbols), AT_ONCE):
             few = symbols[at : at + AT_ONCE]
             with self.store.reading("validate") as reader:
+                self._earned = self._earned or reader.earned()
                 cases = [self._cases(reader, symbol, interval, wish) for symbol in few]
             for symbol, (found, left) in zip(few, cases, strict=True):
                 yield symbol, [self._judge(case, wish) for case in found], left
@@ -157,7 +159,7 @@ class Shelf:
     def _judge(self, case: _Case, wish: Wish) -> Judged:
         source = case.bars.source
         families = {one.source: one.venue for one in case.others if one.venue}
-        known = Circumstances(mode=wish.mode, listed=case.listed, others=case.others, families=families)
+        known = Circumstances(mode=wish.mode, listed=case.listed, others=case.others, earned=self._earned, families=families)
         verdict = judge(case.bars, case.request, case.sessions, self.desk.now, self.delay(source), known)
         there = {source, *(other.source for other in case.others)}
         lacking = tuple(name for name in self.enabled if name not in there)
