@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _GAP_SHARES = ((0.05, Severity.CRITICAL), (0.02, Severity.HIGH), (0.005, Severity.MEDIUM), (0.0, Severity.LOW))
 _CUT, _CUT_CRITICAL, _FEW = 0.02, 0.10, 2  # of a window's bars at its head or tail, and so many at most may lack without a word
 _OWN_HOLIDAYS = (3, 10)
+_EVE = timedelta(hours=4)  # of a holiday begins where the day's session does
 _FX_HOLIDAYS = ((12, 25), (1, 1))  # sources differ on whether spot FX trades
 _UNHEARD = 20  # so many days before the first bar are no gap in a series that begins there
 _LONGEST_HALT = 30  # days
@@ -171,7 +173,7 @@ def _reason(case: Case, ts: datetime, period: tuple[date, date], *, alone: bool)
         return ABSENT_UNLISTED
     if ts > case.settled and period_end(case.sessions or (), case.request.interval, ts) > case.now - case.delay:
         return ABSENT_PENDING
-    holiday = case.bars.symbol.kind == "fx" and (ts.month, ts.day) in _FX_HOLIDAYS
+    holiday = case.bars.symbol.kind == "fx" and any((t.month, t.day) in _FX_HOLIDAYS for t in (ts, ts + _EVE))
     if alone or holiday:
         return ABSENT_UNTRADED
     return ABSENT_NULL if ts in case.empty else ABSENT_GAP

@@ -26,6 +26,7 @@ from mdagent.quality.stale import stale
 from mdagent.quality.ticks import ticks
 from mdagent.quality.units import units
 from mdagent.quality.volumes import volumes
+from mdagent.quality.votes import votes
 from mdagent.sessions import period_of
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ SHAPE_CHECKS: dict[str, Callable[[Case], Outcome]] = {
     "volumes": volumes,
     "dividends": dividends,
     "others": against_others,
+    "votes": votes,
 }
 SET_CHECKS: dict[str, Callable[[Case], Outcome]] = {
     "window": window,
@@ -195,7 +197,7 @@ def _not_in(mode: Mode, name: str) -> Outcome | None:
     """Why a mode does not run a check, None where it does."""
     if name in _OF_ROWS:
         return None if mode.rows else Outcome(skipped=f"the mode {mode.name} looks at no single rows")
-    if name == "others":
+    if name in ("others", "votes"):
         return None if mode.consensus else Outcome(skipped=f"the mode {mode.name} hears no other source")
     return None if mode.anomalies else Outcome(skipped=f"the mode {mode.name} looks for no anomalies")
 

@@ -175,12 +175,13 @@ def _confidence(verdict: Verdict) -> float:
 
 
 def arithmetic(graded: Grade) -> list[str]:
-    """The sum, a line for each term, to be printed."""
+    """The sum, a line for each term, and then what to do next, to be printed."""
     lines = [f"{p.dimension:<13} -{p.points:.1f}  {p.check} ({p.severity}): {p.reason}" for p in graded.penalties]
     lines += [f"{name:<13} {weight:.2f} x {score:5.1f} = {weight * score:6.2f}" for name, weight, score in graded.parts]
     lines.append(f"{'sum':<13} {sum(w * s for _, w, s in graded.parts):.2f}")
     lines += [f"{'at most':<13} {b.ceiling:.2f}  {b.reason}" for b in graded.bounds]
-    return [*lines, f"{'score':<13} {graded.score:.2f}  {graded.letter}"]
+    lines.append(f"{'score':<13} {graded.score:.2f}  {graded.letter}")
+    return [*lines, *(f"{'next':<13} +{a.gain:.1f}  {a.what}: {a.command}" for a in graded.actions)]
 
 
 def bar_scores(graded: Grade, verdict: Verdict, bars: BarSet) -> np.ndarray:

@@ -24,6 +24,8 @@ SMALLEST = np.log(1.12)  # a smaller jump is any stock's
 SUDDEN = 12.0  # standard deviations of a move that is looked at
 _OVERNIGHT = (0.85, 1.15)  # part of the jump between close and open
 _WILD_RANGE, _WILD_VOLUME = 2.6, 2.0  # times what follows, on the day of news
+_BEYOND_NEWS = 100.0  # standard deviations that no news is worth
+_CROWD = 8.0  # times the volume before
 _LARGE, _MORE = 0.35, 3.0
 _ABSURD = np.log(3.5)  # up or down: news alone does not do this to what keeps trading as calmly as before
 _SPLITS = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 12.0, 15.0, 20.0, 25.0, 30.0, 40.0, 50.0, 1.5, 4 / 3, 1.25, 2.5)
@@ -32,6 +34,7 @@ _NEAR_LISTED = 0.12
 _AFTER = 10
 _VOLUME_SLACK = np.log(1.9)
 _CLEARLY_FEW = 0.25
+_NEVER_SPLIT = ("fx", "index", "crypto", "future")
 _FEWEST = 8
 _HOLE = np.timedelta64(300, "D")
 
@@ -92,7 +95,9 @@ def _jump(tape: Tape, t: int) -> Jump | None:
     if not _OVERNIGHT[0] <= gap / size <= _OVERNIGHT[1] or level / size < 0.7:
         return None
     after = slice(t + 1, t + 1 + _AFTER)
-    if abs(size) > _ABSURD or not len(tape.close[after]):
+    if _crowd(tape, t):
+        return None
+    if abs(size) > min(_ABSURD, _BEYOND_NEWS * float(tape.move_scale[t - 1])) or not len(tape.close[after]):
         return Jump(t, size)
     ranges = tape.ranges[after]
     more = _MORE * max(0.0, abs(size) - _LARGE)  # the larger the jump, the wilder the day that made it
@@ -102,9 +107,18 @@ def _jump(tape: Tape, t: int) -> Jump | None:
     return None if wild or busy else Jump(t, size)
 
 
+def _crowd(tape: Tape, t: int) -> bool:
+    """Did everybody come that day, more than before and more than after? So it is when a company collapses, and never by mistake."""
+    before, after = tape.volume[max(0, t - _AFTER) : t], tape.volume[t + 1 : t + 1 + _AFTER]
+    if not tape.trades or not (before > 0).any() or not (after > 0).any():
+        return False
+    volume = float(tape.volume[t])
+    return volume > _WILD_VOLUME * float(np.median(after[after > 0])) and volume > _CROWD * float(np.median(before[before > 0]))
+
+
 def _right(case: Case, jump: Jump) -> bool:
     """Is it a split in prices that are declared not to be adjusted for it?"""
-    if case.bars.adjustment is not Adjustment.RAW:
+    if case.bars.adjustment is not Adjustment.RAW or case.bars.symbol.kind in _NEVER_SPLIT:
         return False
     return split_at(case, jump) is not None or _like_a_split(jump.size)
 
@@ -141,7 +155,7 @@ def _told(case: Case, jump: Jump, mask: np.ndarray, side: int | None = None) -> 
         kind, words = "unadjusted_split", f"the listed split of {listed:g} for 1 is not in prices declared as adjusted"
     elif abs(abs(jump.size) - np.log(100.0)) < 0.1:
         kind, words = "currency_mixup", "as between a currency and its hundredth"
-    elif side is not None and _like_a_split(jump.size) and _volume_agrees(case.tape, jump):
+    elif side is not None and case.bars.symbol.kind not in _NEVER_SPLIT and _like_a_split(jump.size) and _volume_agrees(case.tape, jump):
         kind, words = "unadjusted_split", "as by a split that is not adjusted for"
     else:
         kind, words = "wrong_symbol", "as if from there on it were another instrument"

@@ -64,6 +64,7 @@ _RULES = {
     "missing_dividend_adjustment": _Rule("accuracy", "fetch raw prices and adjust them here", _AGAIN),
     "bad_dividend_adjustment": _Rule("accuracy", "fetch raw prices and adjust them here", _AGAIN),
     "bad_dividend_amount": _Rule("accuracy", "see which amounts other sources list", "mdagent actions {symbol}"),
+    "phantom_split": _Rule("accuracy", "see which splits other sources list", "mdagent actions {symbol}"),
     "phantom_dividend": _Rule("accuracy", "see which payments other sources list", "mdagent actions {symbol}"),
 }
 VOLUME_ONLY = frozenset(("negative_volume", "zero_volume", "volume_scale", "partial_volume"))
@@ -75,7 +76,7 @@ OF_SINGLE_BARS = frozenset(
     (
         "nan_field", "nonpositive_price", "negative_volume", "column_swap", "future_timestamp", "non_trading_day_bar", "high_low_swapped",
         "ohlc_violation", "close_outside_range", "duplicate_timestamp", "missing_rows", "truncated_history", "stale_feed", "stale_run",
-        "bad_tick", "decimal_shift", "zero_volume", "volume_scale", "bad_dividend_amount", "phantom_dividend",
+        "bad_tick", "decimal_shift", "zero_volume", "volume_scale", "bad_dividend_amount", "phantom_dividend", "phantom_split",
     )
 )  # fmt: skip
 _OTHER = _Rule("validity", "look at the findings", _EXPLAIN)

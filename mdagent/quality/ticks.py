@@ -28,6 +28,7 @@ _EXTREME = 0.08  # of the range: how near its end a bad close stands
 _BODY, _NIGHT, _UNDONE = 2.0, 6.0, 1.6
 _WICK = 4.3  # times the usual range
 _BESIDE = 0.8  # of the range of the wilder day beside it
+_PAUSE, _THIN = 4, 2.0  # intervals that make a pause, and times the usual range after it
 _HABIT_ROWS = 6  # so many long wicks are a habit, or one row in a hundred
 _BAD_MOVE, _BAD_WICK = 0.10, 0.20  # from these on a bad tick misleads whoever trades on it
 _FEWEST = 8
@@ -112,6 +113,7 @@ def long_wicks(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarr
     beside[1:] = tape.ranges[:-1]
     np.maximum(beside[:-1], tape.ranges[1:], out=beside[:-1])
     usual = np.maximum(np.maximum(tape.range_scale, _BESIDE * beside), 1e-12)  # turmoil does not come and go in a day
+    usual *= _opening(tape)
     times = reach / usual
     found = np.zeros(len(tape), dtype=bool)
     some = np.flatnonzero(times > _WICK * threshold)
@@ -124,6 +126,16 @@ def long_wicks(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarr
         body = float(top[t] - bottom[t]) / float(usual[t])
         found[t] = times[t] > least * (1.0 + 0.5 * max(0.0, body - 1.0)) * _busy(tape, t)
     return found, reach
+
+
+def _opening(tape: Tape) -> np.ndarray:
+    """How much wider the first row after a pause may be: within a day, markets open on thin books."""
+    pauses = np.diff(tape.ts)
+    usual = np.median(pauses) if len(pauses) else np.timedelta64(0, "us")
+    wider = np.ones(len(tape))
+    if usual < np.timedelta64(1, "D"):
+        wider[1:][pauses > _PAUSE * usual] = _THIN
+    return wider
 
 
 def _longest_by_chance(times: np.ndarray) -> float:

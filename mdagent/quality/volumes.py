@@ -18,6 +18,8 @@ _RARE = 0.02  # share of rows without volume up to which that is not its nature
 _LEAP = np.log(30.0)  # a change of volume from day to day that is looked at
 _UNIT = np.log(50.0)  # and of its level
 _ABOUT = 10
+_SHORTEST = 5  # rows of a stretch at an end, which only one side bounds
+_SETTLED, _MEMORY = 3, 48  # rows that prove the end of a stretch, and by which its beginning is remembered
 _FEWEST = 20
 
 
@@ -59,19 +61,29 @@ def _scaled(tape: Tape) -> tuple[np.ndarray, float]:
     times = 1.0
     while edges:
         start, step = edges.pop(0)
-        end = next((t for t, s in edges if s * step < 0 and abs(s + step) < 1.5), None)
+        end = _end(volume, start, step)
         if end is not None:
-            edges = [(t, s) for t, s in edges if t > end]
+            edges = [(t, s) for t, s in edges if t > end + _SETTLED]
             mask[told[start:end]] = True
-        elif start * 2 > len(volume):
+        elif len(volume) - start <= start and len(volume) - start >= _SHORTEST:
             mask[told[start:]] = True
-        else:
+        elif _SHORTEST <= start < len(volume) - start:
             mask[told[:start]] = True
             step = -step
         times = float(np.exp(step))
     if mask.sum() * 2 > len(tape):
         mask, times = ~mask, 1 / times
     return mask, times
+
+
+def _end(volume: np.ndarray, start: int, step: float) -> int | None:
+    """Where the volume is back at what it was before `start`, for a few rows at least; None where it never is."""
+    before = volume[max(0, start - _MEMORY) : start]
+    if len(before) < _SETTLED:
+        return None
+    back = np.abs(volume[start:] - float(np.median(before))) < abs(step) / 2
+    settled = np.lib.stride_tricks.sliding_window_view(back, _SETTLED).all(axis=1) if len(back) >= _SETTLED else np.zeros(0, dtype=bool)
+    return start + int(np.argmax(settled)) if settled.any() else None
 
 
 def _step(volume: np.ndarray, t: int) -> float:

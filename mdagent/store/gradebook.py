@@ -49,6 +49,11 @@ class Grading(NamedTuple):
     revised: int
 
 
+def earned(ask: Ask) -> dict[str, float]:
+    """What each source has earned by the grades of all that it delivered, 0 to 1."""
+    return {source: score / 100 for source, score in ask("SELECT source, avg(score) FROM grades GROUP BY source", []).fetchall()}
+
+
 def months(ask: Ask, symbols: Sequence[str] = (), interval: str | None = None) -> list[Month]:
     """Every month that has bars or quarantined rows, in order; of all symbols where none is named."""
     where, words = _among(symbols, interval, "t")

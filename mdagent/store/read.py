@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdagent.sessions import Session
 from mdagent.store.decided import DECIDED
+from mdagent.store.gradebook import earned
 from mdagent.store.literal import aware, literal, naive
 from mdagent.store.schema import KEY, QUARANTINED
 from mdagent.store.series import deliveries, join, knows, rows_of
@@ -268,6 +269,10 @@ class Reader:
             [*key, *window, *key],
         ).fetchone()
         return int(row[0]) if row else 0
+
+    def earned(self) -> dict[str, float]:
+        """What each source has earned by its grades, 0 to 1."""
+        return earned(self._ask)
 
     def symbols(self) -> list[str]:
         """Every symbol that has bars."""

@@ -10,7 +10,7 @@ from mdagent.quality.consensus import consensus, noise_of, weights_of
 from mdagent.quality.grade import arithmetic, bar_scores, grade
 from mdagent.store.review import Agreement, Review
 from mdagent.work.doubt import further
-from mdagent.work.stored import bars_of, lost_rows, on_basis
+from mdagent.work.stored import bars_of, knows_all, lost_rows, on_basis
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -125,7 +125,7 @@ def stored_sets(reader: Reader, request: BarRequest, names: Sequence[str]) -> di
         told = replace(
             bars_of(request, name, cells, joint),
             actions=on_basis(reader.actions_of(request.symbol.ticker, name, request.start, request.end), request.adjustment),
-            delivery=lost_rows(reader.quarantined(request, name), cells["ts"]),
+            delivery=lost_rows(reader.quarantined(request, name), cells["ts"])._replace(events=knows_all(reader, request, name)),
             venue=reader.venue_of(request, name),
         )
         made[name] = Stored(told, basis[name])

@@ -50,6 +50,7 @@ class Shelf:
     delay: Callable[[str], timedelta]
     enabled: Sequence[str]
     closures: Mapping[str, Sequence[date]]
+    _earned: dict[str, float] = field(default_factory=dict)
     _sessions: dict[tuple[str, date, date], Sequence[Session]] = field(default_factory=dict)
 
     def symbols(self) -> list[str]:
@@ -62,6 +63,7 @@ class Shelf:
         for at in range(0, len(symbols), AT_ONCE):
             few = symbols[at : at + AT_ONCE]
             with self.store.reading("validate") as reader:
+                self._earned = self._earned or reader.earned()
                 cases = [self._cases(reader, symbol, interval, wish) for symbol in few]
             for symbol, (found, left) in zip(few, cases, strict=True):
                 yield symbol, [self._judge(case, wish) for case in found], left
@@ -116,15 +118,22 @@ class Shelf:
     ) -> _Case:
         series, notes = told
         symbol, source = request.symbol, bars.source
-        known = reader.knows(request, source, "all", request.start)
         last = bars.ts[-1].item().replace(tzinfo=UTC)
+        listed = knows_all(reader, request.over(request.start, max(last, request.start + timedelta(seconds=1))), source)
+        others = tuple(self._with_actions(reader, request, other) for other in others)
         bars = replace(
             bars,
             actions=on_basis(self._actions(reader, request, (source, *(other.source for other in others))), request.adjustment),
             delivery=lost_rows(reader.quarantined(request, source), bars.ts),
             instrument=Instrument(symbol, source, first_trade=series.first_trade),
         )
-        return _Case(request, bars, others, self._round(reader, request), known is not None and known >= last, notes)
+        return _Case(request, bars, others, self._round(reader, request), listed, notes)
+
+    def _with_actions(self, reader: Reader, request: BarRequest, other: BarSet) -> BarSet:
+        """Another source's bars with what it lists, by which it has a voice on splits and payments."""
+        told = reader.actions_of(request.symbol.ticker, other.source, request.start, request.end)
+        events = knows_all(reader, request, other.source)
+        return replace(other, actions=on_basis(told, request.adjustment), delivery=Delivery(events=events)) if told or events else other
 
     def _actions(self, reader: Reader, request: BarRequest, names: Sequence[str]) -> list[CorporateAction]:
         """What the first of these sources tells; and the splits that only another one does, since a split is the symbol's, whoever tells
@@ -150,11 +159,17 @@ class Shelf:
     def _judge(self, case: _Case, wish: Wish) -> Judged:
         source = case.bars.source
         families = {one.source: one.venue for one in case.others if one.venue}
-        known = Circumstances(mode=wish.mode, listed=case.listed, others=case.others, families=families)
+        known = Circumstances(mode=wish.mode, listed=case.listed, others=case.others, earned=self._earned, families=families)
         verdict = judge(case.bars, case.request, case.sessions, self.desk.now, self.delay(source), known)
         there = {source, *(other.source for other in case.others)}
         lacking = tuple(name for name in self.enabled if name not in there)
         return Judged(case.request.symbol.ticker, case.bars, verdict, grade(verdict), case.notes, lacking)
+
+
+def knows_all(reader: Reader, request: BarRequest, source: str) -> bool:
+    """Has a source told all splits and payments of the window?"""
+    known = reader.knows(request, source, "all", request.start)
+    return known is not None and known >= request.end - _ONE_SPLIT
 
 
 def _words(joint: Joint) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from mdagent.sessions import expected
 from tests.quality.ten import DAYS, NOW, REQUEST, bars, bars_at, judged, row, sessions, spoilt
 
 UP = 1.0 + 1e-7
-NEEDING_MORE = {"volumes", "dividends", "others"}  # of ten bars of one source, which lists no actions
+NEEDING_MORE = {"volumes", "dividends", "others", "votes"}  # of ten bars of one source, which lists no actions
 
 
 def utc(*parts: int) -> datetime:

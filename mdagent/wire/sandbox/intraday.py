@@ -76,7 +76,7 @@ def minutes(truth: Truth, at: int) -> Strip:
     walk = np.concatenate(([0.0], np.cumsum(rng.normal(0.0, 1.0, n))))
     path = walk - walk[-1] * np.linspace(0.0, 1.0, n + 1)  # from 0 back to 0
     path = path / (np.ptp(path) or 1.0) * 1.2 * (h - l) + np.linspace(o, c, n + 1)
-    path = _fit(path, (l, h), (min(o, c), max(o, c)))
+    path = _reach(_fit(path, (l, h), (min(o, c), max(o, c))), l, h)
     path[0], path[-1] = o, c
     tops, bottoms = np.maximum(path[:-1], path[1:]), np.minimum(path[:-1], path[1:])
     wick = (h - l) / (4 * np.sqrt(n))
@@ -100,6 +100,18 @@ def _fit(path: np.ndarray, range_: tuple[float, float], body: tuple[float, float
     if bottom < under:
         fitted[below] = under - (under - path[below]) * min(1.0, (under - low) / (under - bottom))
     return fitted
+
+
+def _reach(path: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Swell the path about its highest and lowest point until it is as high and as low as the day was, so that no single minute goes
+    all that way."""
+    at = np.arange(len(path))
+    about = max(len(path) / 12.0, 1.0)
+    ends = 1.0 - (2.0 * at / max(len(path) - 1, 1) - 1.0) ** 8  # the open and the close stay where they are
+    for extreme, place in ((high, int(np.argmax(path))), (low, int(np.argmin(path)))):
+        path = path + (extreme - path[place]) * np.exp(-(((at - place) / about) ** 2)) * ends
+    clipped: np.ndarray = np.clip(path, low, high)
+    return clipped
 
 
 def _spread(total: int, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -65,6 +65,9 @@ class Truth:
     halted: np.ndarray
 
 
+_GAIN = 0.05  # of the price, paid out each year
+
+
 class _Prices(NamedTuple):
     open: np.ndarray
     high: np.ndarray
@@ -99,7 +102,7 @@ def truth(ticker: Ticker) -> Truth:
     factor = later_product(ratio)
     noise = _noise(ticker, own.day)
     known = float(factor[min(int(np.searchsorted(own.day, ANCHOR)), len(factor) - 1)])
-    prices = _prices(ticker, own.day, noise, factor, known)
+    prices = _after_gains(ticker, own.day, _prices(ticker, own.day, noise, factor, known))
     dividend, gain = _distributions(ticker, own.day, prices.close)
     halted = noise["halt"] < 0.004 if ticker.is_thin else halted_days(ticker.symbol, own.day)
     columns = (*prices, _volume(ticker, noise, factor, known), ratio, dividend, gain, halted)
@@ -235,9 +238,26 @@ def _distributions(ticker: Ticker, day: np.ndarray, close: np.ndarray) -> tuple[
         share = ticker.dividend_yield / 100 / (4 if american else 1)
         places = 2 if ticker.price > 20 else 4
         dividend[at] = np.maximum(np.round(close[at - 1] * share, places), 10.0**-places)
-    if ticker.symbol in ("FCNTX", "AGTHX"):
-        december = np.flatnonzero((day.astype("datetime64[M]").astype(int) % 12 == 11) & (np.arange(len(day)) > 20))
-        firsts = december[np.diff(day[december].astype("datetime64[Y]").astype(int), prepend=0) != 0] + 10
-        firsts = firsts[firsts < len(day)]
-        gain[firsts] = np.round(close[firsts - 1] * 0.05, 4)
+    firsts = _gain_days(ticker, day)
+    gain[firsts] = np.round(close[firsts - 1] * _GAIN, 4)
     return dividend, gain
+
+
+def _gain_days(ticker: Ticker, day: np.ndarray) -> np.ndarray:
+    """The sessions in December on which a fund goes ex its gains."""
+    if ticker.symbol not in ("FCNTX", "AGTHX"):
+        return np.zeros(0, dtype=np.int64)
+    december = np.flatnonzero((day.astype("datetime64[M]").astype(int) % 12 == 11) & (np.arange(len(day)) > 20))
+    firsts: np.ndarray = december[np.diff(day[december].astype("datetime64[Y]").astype(int), prepend=0) != 0] + 10
+    return firsts[firsts < len(day)]
+
+
+def _after_gains(ticker: Ticker, day: np.ndarray, prices: _Prices) -> _Prices:
+    """A fund that pays out a twentieth of itself is worth as much less from then on; at the anchor it has its price."""
+    firsts = _gain_days(ticker, day)
+    if not len(firsts):
+        return prices
+    paid = np.searchsorted(firsts, np.arange(len(day)), side="right")
+    anchor = paid[min(int(np.searchsorted(day, ANCHOR)), len(day) - 1)]
+    scale = (1.0 - _GAIN) ** (paid - anchor)
+    return _Prices(*(np.round(column * scale, ticker.price_hint) for column in prices))
