@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "what a fetch would ask, cost and take, before anything is spent"),
     "compare": ("compare", "what each source says of the same bars, and by how much they differ"),
     "validate": ("validate", "what is wrong with stored bars, or with a file of them, and how good they are"),
+    "import": ("intake", "bars from CSV and Parquet files into the store, as a source of their own"),
     "export": ("data", "stored bars, without asking anybody"),
     "grade": ("grade", "how good the stored bars are, the worst first; the history; a heat map"),
     "explain": ("explain", "one bar: who said what, which value won and why"),
