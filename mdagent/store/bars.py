@@ -1,12 +1,14 @@
 """The bar store: bars.duckdb, opened late, inside our own lock, and closed early.
 
-Only this file opens it. A reader or a writer is a connection that lives as long as the lock is held; nothing slow (network,
-prompt, pager) may happen meanwhile. `reading` and `writing` are where DuckDB's errors become ours.
+Only this file opens it, and compact.py, to read it while `rewriting` holds the lock. A reader or a writer is a connection that lives
+as long as the lock is held; nothing slow (network, prompt, pager) may happen meanwhile. `reading`, `writing` and
+`rewriting` are where DuckDB's errors become ours.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +18,7 @@ import duckdb
 from mdagent.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, WrongWorld
 from mdagent.store.lock import locked, unwritable
 from mdagent.store.read import Reader
-from mdagent.store.schema import MIGRATIONS, VERSION
+from mdagent.store.schema import VERSION, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +84,7 @@ class BarStore(NamedTuple):
                 db.execute("BEGIN TRANSACTION")
                 try:
                     if version:
-                        _migrate(db, version)
+                        migrate(db, version)
                     yield Writer(db)
                     db.execute("COMMIT")
                 except BaseException:
@@ -91,6 +93,36 @@ class BarStore(NamedTuple):
                     raise
             finally:
                 db.close()
+
+    @contextmanager
+    def rewriting(self, purpose: str) -> Iterator[Path]:
+        """Under the writer's lock, the place of a new file beside the store, for the caller to build and close. At the end it takes the
+        store's place in one step; after an error or a kill the old file is whole and where it was. The store must exist."""
+        with locked(self.path, self.clock, write=True, wait=self.write_wait, purpose=purpose), _telling(self.path):
+            self._fold_log()
+            with self._in_place_of(self.path.resolve()) as new:
+                yield new
+
+    def leftovers(self) -> list[Path]:
+        """Files that processes which were killed left half-built beside the store."""
+        place = self.path.resolve()
+        return sorted(place.parent.glob(f".{place.name}.new-*"))
+
+    def _fold_log(self) -> None:
+        """Bring what stands in DuckDB's log into the file, so that the file alone is all of the store; an older store up to date."""
+        db = self._connect(read_only=False)
+        try:
+            version = self._check_world(db)
+            if version:
+                db.execute("BEGIN TRANSACTION")
+                migrate(db, version)
+                db.execute("COMMIT")
+            db.execute("CHECKPOINT")
+        finally:
+            db.close()
+        if self.path.resolve().with_name(self.path.resolve().name + ".wal").exists():
+            msg = f"the store {self.path} has a log that cannot be brought into it"
+            raise StoreDamaged(msg, "close every program that has it open, then run the same command again")
 
     def _make_place(self) -> None:
         try:
@@ -113,27 +145,35 @@ class BarStore(NamedTuple):
 
     def _create(self) -> None:
         """Build under a temporary name and rename: a kill half-way leaves no file that nobody can open."""
-        new = self.path.with_name(f".{self.path.name}.new-{os.getpid()}")
+        with self._in_place_of(self.path) as new:
+            self._build(new)
+
+    @contextmanager
+    def _in_place_of(self, path: Path) -> Iterator[Path]:
+        new = path.with_name(f".{path.name}.new-{os.getpid()}")
         self._clear_away()
         try:
-            self._build(new)
+            yield new
             _sync(new)
             new.chmod(0o600)
-            new.rename(self.path)
+            new.rename(path)
         except BaseException:
             self._clear_away()
             raise
-        _sync(self.path.parent)
+        _sync(path.parent)
 
     def _clear_away(self) -> None:
         """Remove half-built stores. We hold the lock: nobody is building."""
-        for leftover in self.path.parent.glob(f".{self.path.name}.new-*"):
-            leftover.unlink(missing_ok=True)
+        for leftover in self.leftovers():
+            if leftover.is_dir():  # where DuckDB puts what does not fit into memory
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
     def _build(self, new: Path) -> None:
         db = duckdb.connect(new)
         try:
-            _migrate(db, 0)
+            migrate(db, 0)
             db.execute("INSERT INTO meta VALUES ('world', ?)", [self.world])
             db.execute("CHECKPOINT")
         finally:
@@ -150,14 +190,6 @@ class BarStore(NamedTuple):
             msg = f"the store {self.path} has version {told.get('version')}, this mdagent knows version {VERSION}"
             raise StoreDamaged(msg, "use the mdagent that wrote it, or a newer one")
         return 0 if version == VERSION else version
-
-
-def _migrate(db: duckdb.DuckDBPyConnection, version: int) -> None:
-    """Bring a store from that version to ours, in the transaction of the caller."""
-    for number, migration in enumerate(MIGRATIONS[version:], version + 1):
-        db.execute(migration)
-        db.execute("DELETE FROM meta WHERE key = 'version'")
-        db.execute("INSERT INTO meta VALUES ('version', ?)", [str(number)])
 
 
 def _sync(path: Path) -> None:
