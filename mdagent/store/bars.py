@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import duckdb
 
 from mdagent.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, WrongWorld
+from mdagent.store.literal import literal
 from mdagent.store.lock import locked, unwritable
 from mdagent.store.read import Reader
 from mdagent.store.schema import VERSION, migrate
@@ -31,6 +32,11 @@ _SEALED: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "enable_external_access": "false",
     "lock_configuration": "true",
+}
+_BOUNDED: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "memory_limit": "1GB",  # a copy of the whole store is to be had on a small machine
 }
 _FOREIGN_TRIES = 40  # a tool that knows nothing of our lock may hold the file for a moment
 
@@ -50,10 +56,11 @@ class BarStore(NamedTuple):
         return self.path.exists()
 
     @contextmanager
-    def reading(self, purpose: str = "read") -> Iterator[Reader]:
-        """A reader; many processes may read at once. Raises StoreBusy, StoreDamaged, WrongWorld; the store must exist."""
+    def reading(self, purpose: str = "read", *, writes: Path | None = None) -> Iterator[Reader]:
+        """A reader; many processes may read at once. It reaches no file but the one that it `writes`, if any. Raises StoreBusy,
+        StoreDamaged, WrongWorld; the store must exist."""
         with locked(self.path, self.clock, write=False, wait=self.read_wait, purpose=purpose), _telling(self.path):
-            db = self._connect(read_only=True)
+            db = self._connect(read_only=True, writes=writes)
             try:
                 old = self._check_world(db)
                 if not old:
@@ -66,7 +73,7 @@ class BarStore(NamedTuple):
         if old:
             with self.writing("migration"):
                 """A store of an older mdagent: opened for writing once, it is brought up to date."""
-            with self.reading(purpose) as reader:
+            with self.reading(purpose, writes=writes) as reader:
                 yield reader
 
     @contextmanager
@@ -130,13 +137,15 @@ class BarStore(NamedTuple):
         except OSError as error:
             raise unwritable(self.path.parent, error) from error
 
-    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _connect(self, *, read_only: bool, writes: Path | None = None) -> duckdb.DuckDBPyConnection:
         if self.path.stat().st_size == 0:
             msg = f"the store {self.path} is empty (0 bytes)"
             raise StoreDamaged(msg, "run mdagent doctor; move the file away to start anew, it was left as it is")
         for left in range(_FOREIGN_TRIES, -1, -1):
             try:
-                return duckdb.connect(self.path, read_only=read_only, config=_SEALED)
+                if writes is None:
+                    return duckdb.connect(self.path, read_only=read_only, config=_SEALED)
+                return _sealed_but(duckdb.connect(self.path, read_only=read_only, config=_BOUNDED), writes)
             except duckdb.IOException as error:
                 if "lock" not in str(error) or not left:
                     raise
@@ -190,6 +199,14 @@ class BarStore(NamedTuple):
             msg = f"the store {self.path} has version {told.get('version')}, this mdagent knows version {VERSION}"
             raise StoreDamaged(msg, "use the mdagent that wrote it, or a newer one")
         return 0 if version == VERSION else version
+
+
+def _sealed_but(db: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyConnection:
+    """Sealed, but for one file: a list of exceptions has to be there before the door is shut."""
+    db.execute(f"SET allowed_paths = [{literal(str(path))}]")
+    db.execute("SET enable_external_access = false")
+    db.execute("SET lock_configuration = true")
+    return db
 
 
 def _sync(path: Path) -> None:
