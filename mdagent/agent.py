@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from mdagent.errors import MdagentError, UsageError
-from mdagent.market import BarRequest, BarSet, Symbol
+from mdagent.market import FILE, BarRequest, BarSet, Symbol
 from mdagent.work.report import Line, Report
 
 if TYPE_CHECKING:
@@ -136,18 +136,19 @@ class Agent:
         began = self.clock.monotonic()
         requests = list(dict.fromkeys(self._clamped(r) for r in requests))
         names = self.roster.names(source)
+        heard = (*names, FILE) if source == "auto" else names  # imported bars stand in the series; nobody is asked for them
         lines: dict[BarRequest, Line] = {}
         rows: list[tuple[object, ...]] = []
         if not refresh and self.store.exists():
-            lines, rows = self._from_store(requests, names)
+            lines, rows = self._from_store(requests, heard)
         missing = [r for r in requests if r not in lines]
         if missing:
             fetched = self._run(self._fetch_all(missing, names, refresh=refresh))
             lines |= dict(zip(missing, fetched, strict=True))
-            found, rows = self._read([lines[r] for r in requests], names)
+            found, rows = self._read([lines[r] for r in requests], heard)
             lines = dict(zip(requests, found, strict=True))
         if doubt is not None:
-            lines, rows = self._confirmed(lines, rows, names, doubt)
+            lines, rows = self._confirmed(lines, rows, heard, doubt)
         ms = 1000 * (self.clock.monotonic() - began)
         return Served(rows, Report(tuple(lines[r] for r in requests), self.run_name(), ms))
 
@@ -169,12 +170,15 @@ class Agent:
         Raises UsageError."""
         from mdagent.work.compare import compare, stored_apart, why_missing
 
-        names = [name for word in dict.fromkeys(sources or ("auto",)) for name in self.roster.names(word)]
+        files = [word for word in dict.fromkeys(sources) if word.startswith(FILE)]
+        names = [name for word in dict.fromkeys(sources or ("auto",)) if word not in files for name in self.roster.names(word)]
         if ask and not sources:
             names = [source.spec.name for source in self._able(names)]
         asked = list(dict.fromkeys(map(self._clamped, requests)))
         missing = {name: why_missing(self.fetch(asked, source=name).report.lines) for name in names} if ask else {}
-        rows, left = stored_apart(self.store, asked, names) if self.store.exists() else ([], {})
+        heard = [*names, *(files if sources else (FILE,))]
+        rows, left = stored_apart(self.store, asked, heard) if self.store.exists() else ([], {})
+        missing |= {name: "nothing of it is stored for these bars" for name in files if all(row[8] != name for row in rows)}
         return compare(rows, {name: why for name, why in missing.items() if why} | left, how)
 
     def quote(self, symbols: Sequence[Symbol], *, source: str = "auto") -> list[Quote | Failure]:
@@ -278,7 +282,7 @@ class Agent:
             return dict(zip(requests, lines, strict=True)), rows
 
     def _confirmed(
-        self, lines: dict[BarRequest, Line], rows: list[tuple[object, ...]], names: Sequence[str], doubt: Doubt
+        self, lines: dict[BarRequest, Line], rows: list[tuple[object, ...]], heard: Sequence[str], doubt: Doubt
     ) -> tuple[dict[BarRequest, Line], list[tuple[object, ...]]]:
         """The lines after a second opinion where one was called for; and the rows, which may come from another source now."""
         from mdagent.work.doubt import further
@@ -286,6 +290,8 @@ class Agent:
         if not any(further(line, doubt) for line in lines.values()):
             return lines, rows
         from mdagent.work.crosscheck import Bench, confirm
+
+        names = [name for name in heard if name != FILE]
 
         def able(request: BarRequest) -> list[str]:
             return [server.source.spec.name for server in self.wish(request, names).servers]
@@ -295,7 +301,7 @@ class Agent:
 
         bench = Bench(able, fetch, self.store, self._sessions, self.clock.now, self._mode, *self._weights(names))
         told = [confirm(line, doubt, bench) for line in lines.values()]
-        found, rows = self._read(told, names)
+        found, rows = self._read(told, heard)
         return dict(zip(lines, found, strict=True)), rows
 
     def _weights(self, names: Sequence[str]) -> tuple[dict[str, float], dict[str, timedelta]]:

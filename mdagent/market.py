@@ -151,6 +151,9 @@ class BarRequest:
         return replace(self, start=start, end=end)
 
 
+FILE = "file:"  # the name of a source that is an imported file begins so; no provider's does
+
+
 class CorporateAction(NamedTuple):
     """A split or a distribution. `date` is the session it takes effect on (the ex-date); `value` is the amount a share as delivered,
     or new shares for an old one (a 4:1 split is 4.0). `adjusted`: the amount is a share's of today, divided by every later split.

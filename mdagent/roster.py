@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mdagent.errors import UsageError
+from mdagent.market import FILE
 
 if TYPE_CHECKING:
     from mdagent.clock import Clock
@@ -112,6 +113,9 @@ class Roster:
         known = self.settings.sources
         if source == "auto":
             return tuple(name for name, told in known.items() if told.enabled)
+        if source.startswith(FILE):
+            msg = f"{source[:60]} is a file that was imported: nobody can be asked for its bars"
+            raise UsageError(msg, f"mdagent export --source {source[:60]} tells what is stored; mdagent import FILE brings more")
         if source not in known:
             import difflib
 

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("validate", "what is wrong with stored bars, or with a file of them, and how good they are"),
     "gaps": ("gaps", "is all there that ought to be? each missing bar with its reason"),
     "diff": ("diff", "what sources changed of bars and splits that they had told before"),
+    "import": ("intake", "bars from CSV and Parquet files into the store, as a source of their own"),
     "export": ("data", "stored bars, without asking anybody"),
     "freeze": ("freeze", "pin the bars of a backtest: named, hashed, verified and exported as they were"),
     "grade": ("grade", "how good the stored bars are, the worst first; the history; a heat map"),
@@ -39,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "market": ("market", "which markets are open now"),
     "sources": ("sources", "the providers: how they do, what they may and cost, and who is asked first"),
     "config": ("config", "the settings: init, show, check, path, diff, reload"),
+    "store": ("store", "the file of bars: what it holds, whether it is sound, and to rewrite it without waste"),
     "sandbox": ("sandbox", "the simulated market as a local HTTP server"),
     "doctor": ("doctor", "is everything in order? clock, store, ledger, keys, disk"),
 }

@@ -191,10 +191,17 @@ def write_parquet(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], path:
     """Rows as a Parquet file, through DuckDB in memory."""
     from mdagent.store.parquet import write
 
+    with new_place(path, force=force) as new:
+        write(columns, rows, new)
+
+
+@contextmanager
+def new_place(path: Path, *, force: bool) -> Iterator[Path]:
+    """A name beside `path` for what is not whole yet; at the end it is `path`, after an error gone. Raises UsageError."""
     refuse_place(path, force=force)
     new = path.with_name(f".{path.name}.new-{os.getpid()}")
     try:
-        write(columns, rows, new)
+        yield new
         new.rename(path)
     finally:
         with suppress(OSError):

@@ -14,7 +14,7 @@ from mdagent.cli.page import Page
 from mdagent.errors import MdagentError, NoBars, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mdagent.cli.terminal import Terminal
     from mdagent.market import Symbol
@@ -183,7 +183,8 @@ def _code(judged: Judged, floor: tuple[float, str], terminal: Terminal) -> ExitC
     return ExitCode.BELOW_GRADE
 
 
-def _desk(terminal: Terminal) -> Desk:
+def desk_of(terminal: Terminal) -> Desk:
+    """What a judgement needs besides bars."""
     from functools import lru_cache
 
     from mdagent.store.almanac import Almanac
@@ -203,19 +204,16 @@ def _of_files(named: _Files, symbols: Sequence[str], wish: Wish, terminal: Termi
         msg = f"{len(symbols)} symbols are named for a file of one"
         raise UsageError(msg, "name one symbol, or none")
     wish = wish._replace(symbol=str(Symbol.parse(symbols[0])) if symbols else None)
-    desk, metas = _desk(terminal), {}
-    for path in [one for told in named.files for one in _within(told)]:
+    desk, meta_of = desk_of(terminal), metas(named.meta)
+    for path in [one for told in named.files for one in within(told)]:
         try:
-            beside = named.meta or _beside(path)
-            if beside not in metas:
-                metas[beside] = _meta(beside)
-            meta = metas[beside]
+            meta = meta_of(path)
             yield judge_file(path, named.against or _siblings(path, meta), meta, wish, desk)
         except (UsageError, NoBars) as error:
             yield error
 
 
-def _within(path: Path) -> list[Path]:
+def within(path: Path) -> list[Path]:
     """The file; of a folder every file of bars in it and below, in order."""
     if not path.is_dir():
         return [path]
@@ -226,16 +224,19 @@ def _within(path: Path) -> list[Path]:
     return found
 
 
-def _beside(path: Path) -> Path | None:
-    from mdagent.work.meta import BESIDE
+def metas(named: Path | None) -> Callable[[Path], Meta]:
+    """What tells of a file besides its rows: the meta that is named, else that of its folder, each read once."""
+    from functools import lru_cache
 
-    return path.parent / BESIDE if (path.parent / BESIDE).is_file() else None
+    from mdagent.work.meta import BESIDE, Meta, read_meta
 
+    read = lru_cache(maxsize=None)(read_meta)
 
-def _meta(path: Path | None) -> Meta:
-    from mdagent.work.meta import Meta, read_meta
+    def meta_of(path: Path) -> Meta:
+        beside = named or path.parent / BESIDE
+        return read(beside) if named or beside.is_file() else Meta()
 
-    return read_meta(path) if path else Meta()
+    return meta_of
 
 
 def _siblings(path: Path, meta: Meta) -> list[Path]:
@@ -267,6 +268,8 @@ def _of_store(named: _Files, symbols: Sequence[str], wish: Wish, terminal: Termi
 def _nothing(symbol: Symbol, what: str, left: Sequence[str], wish: Wish) -> MdagentError:
     """Why a symbol that was named is not judged."""
     way = f"mdagent fetch {symbol} --interval {wish.interval or '1d'}"
+    if wish.source and ":" in wish.source:
+        way = f"mdagent import FILE --symbol {symbol} --source {wish.source}"
     if not left:
         return NoBars(f"the store has no {what} in this range", way)
     return MdagentError(
@@ -275,6 +278,7 @@ def _nothing(symbol: Symbol, what: str, left: Sequence[str], wish: Wish) -> Mdag
 
 
 def _shelf(wish: Wish, terminal: Terminal) -> Shelf:
+    from mdagent.market import FILE
     from mdagent.work.stored import Shelf
 
     with terminal.agent() as agent:
@@ -283,10 +287,10 @@ def _shelf(wish: Wish, terminal: Terminal) -> Shelf:
             raise NoBars(msg, "fetch something first (mdagent fetch AAPL), or name a file with --file FILE")
         roster = agent.roster
         known = agent.settings.sources
-        if wish.source and wish.source not in known:
+        if wish.source and wish.source not in known and not wish.source.startswith(FILE):
             roster.names(wish.source)  # tells which one may have been meant
 
         def delay(name: str) -> timedelta:
             return roster.source(name).delay if name in known else timedelta(0)
 
-        return Shelf(agent.store, _desk(terminal), delay, roster.names("auto"), agent.settings.sessions.closures)
+        return Shelf(agent.store, desk_of(terminal), delay, roster.names("auto"), agent.settings.sessions.closures)

@@ -1,12 +1,14 @@
 """The bar store: bars.duckdb, opened late, inside our own lock, and closed early.
 
-Only this file opens it. A reader or a writer is a connection that lives as long as the lock is held; nothing slow (network,
-prompt, pager) may happen meanwhile. `reading` and `writing` are where DuckDB's errors become ours.
+Only this file opens it, and compact.py, to read it while `rewriting` holds the lock. A reader or a writer is a connection that lives
+as long as the lock is held; nothing slow (network, prompt, pager) may happen meanwhile. `reading`, `writing` and
+`rewriting` are where DuckDB's errors become ours.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,9 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import duckdb
 
 from mdagent.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, WrongWorld
+from mdagent.store.literal import literal
 from mdagent.store.lock import locked, unwritable
 from mdagent.store.read import Reader
-from mdagent.store.schema import MIGRATIONS, VERSION
+from mdagent.store.schema import VERSION, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +32,11 @@ _SEALED: dict[str, str | bool | int | float | list[str]] = {
     "autoload_known_extensions": "false",
     "enable_external_access": "false",
     "lock_configuration": "true",
+}
+_BOUNDED: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "memory_limit": "1GB",  # a copy of the whole store is to be had on a small machine
 }
 _FOREIGN_TRIES = 40  # a tool that knows nothing of our lock may hold the file for a moment
 
@@ -48,10 +56,11 @@ class BarStore(NamedTuple):
         return self.path.exists()
 
     @contextmanager
-    def reading(self, purpose: str = "read") -> Iterator[Reader]:
-        """A reader; many processes may read at once. Raises StoreBusy, StoreDamaged, WrongWorld; the store must exist."""
+    def reading(self, purpose: str = "read", *, writes: Path | None = None) -> Iterator[Reader]:
+        """A reader; many processes may read at once. It reaches no file but the one that it `writes`, if any. Raises StoreBusy,
+        StoreDamaged, WrongWorld; the store must exist."""
         with locked(self.path, self.clock, write=False, wait=self.read_wait, purpose=purpose), _telling(self.path):
-            db = self._connect(read_only=True)
+            db = self._connect(read_only=True, writes=writes)
             try:
                 old = self._check_world(db)
                 if not old:
@@ -64,7 +73,7 @@ class BarStore(NamedTuple):
         if old:
             with self.writing("migration"):
                 """A store of an older mdagent: opened for writing once, it is brought up to date."""
-            with self.reading(purpose) as reader:
+            with self.reading(purpose, writes=writes) as reader:
                 yield reader
 
     @contextmanager
@@ -82,7 +91,7 @@ class BarStore(NamedTuple):
                 db.execute("BEGIN TRANSACTION")
                 try:
                     if version:
-                        _migrate(db, version)
+                        migrate(db, version)
                     yield Writer(db)
                     db.execute("COMMIT")
                 except BaseException:
@@ -92,19 +101,51 @@ class BarStore(NamedTuple):
             finally:
                 db.close()
 
+    @contextmanager
+    def rewriting(self, purpose: str) -> Iterator[Path]:
+        """Under the writer's lock, the place of a new file beside the store, for the caller to build and close. At the end it takes the
+        store's place in one step; after an error or a kill the old file is whole and where it was. The store must exist."""
+        with locked(self.path, self.clock, write=True, wait=self.write_wait, purpose=purpose), _telling(self.path):
+            self._fold_log()
+            with self._in_place_of(self.path.resolve()) as new:
+                yield new
+
+    def leftovers(self) -> list[Path]:
+        """Files that processes which were killed left half-built beside the store."""
+        place = self.path.resolve()
+        return sorted(place.parent.glob(f".{place.name}.new-*"))
+
+    def _fold_log(self) -> None:
+        """Bring what stands in DuckDB's log into the file, so that the file alone is all of the store; an older store up to date."""
+        db = self._connect(read_only=False)
+        try:
+            version = self._check_world(db)
+            if version:
+                db.execute("BEGIN TRANSACTION")
+                migrate(db, version)
+                db.execute("COMMIT")
+            db.execute("CHECKPOINT")
+        finally:
+            db.close()
+        if self.path.resolve().with_name(self.path.resolve().name + ".wal").exists():
+            msg = f"the store {self.path} has a log that cannot be brought into it"
+            raise StoreDamaged(msg, "close every program that has it open, then run the same command again")
+
     def _make_place(self) -> None:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise unwritable(self.path.parent, error) from error
 
-    def _connect(self, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    def _connect(self, *, read_only: bool, writes: Path | None = None) -> duckdb.DuckDBPyConnection:
         if self.path.stat().st_size == 0:
             msg = f"the store {self.path} is empty (0 bytes)"
             raise StoreDamaged(msg, "run mdagent doctor; move the file away to start anew, it was left as it is")
         for left in range(_FOREIGN_TRIES, -1, -1):
             try:
-                return duckdb.connect(self.path, read_only=read_only, config=_SEALED)
+                if writes is None:
+                    return duckdb.connect(self.path, read_only=read_only, config=_SEALED)
+                return _sealed_but(duckdb.connect(self.path, read_only=read_only, config=_BOUNDED), writes)
             except duckdb.IOException as error:
                 if "lock" not in str(error) or not left:
                     raise
@@ -113,27 +154,35 @@ class BarStore(NamedTuple):
 
     def _create(self) -> None:
         """Build under a temporary name and rename: a kill half-way leaves no file that nobody can open."""
-        new = self.path.with_name(f".{self.path.name}.new-{os.getpid()}")
+        with self._in_place_of(self.path) as new:
+            self._build(new)
+
+    @contextmanager
+    def _in_place_of(self, path: Path) -> Iterator[Path]:
+        new = path.with_name(f".{path.name}.new-{os.getpid()}")
         self._clear_away()
         try:
-            self._build(new)
+            yield new
             _sync(new)
             new.chmod(0o600)
-            new.rename(self.path)
+            new.rename(path)
         except BaseException:
             self._clear_away()
             raise
-        _sync(self.path.parent)
+        _sync(path.parent)
 
     def _clear_away(self) -> None:
         """Remove half-built stores. We hold the lock: nobody is building."""
-        for leftover in self.path.parent.glob(f".{self.path.name}.new-*"):
-            leftover.unlink(missing_ok=True)
+        for leftover in self.leftovers():
+            if leftover.is_dir():  # where DuckDB puts what does not fit into memory
+                shutil.rmtree(leftover, ignore_errors=True)
+            else:
+                leftover.unlink(missing_ok=True)
 
     def _build(self, new: Path) -> None:
         db = duckdb.connect(new)
         try:
-            _migrate(db, 0)
+            migrate(db, 0)
             db.execute("INSERT INTO meta VALUES ('world', ?)", [self.world])
             db.execute("CHECKPOINT")
         finally:
@@ -152,12 +201,12 @@ class BarStore(NamedTuple):
         return 0 if version == VERSION else version
 
 
-def _migrate(db: duckdb.DuckDBPyConnection, version: int) -> None:
-    """Bring a store from that version to ours, in the transaction of the caller."""
-    for number, migration in enumerate(MIGRATIONS[version:], version + 1):
-        db.execute(migration)
-        db.execute("DELETE FROM meta WHERE key = 'version'")
-        db.execute("INSERT INTO meta VALUES ('version', ?)", [str(number)])
+def _sealed_but(db: duckdb.DuckDBPyConnection, path: Path) -> duckdb.DuckDBPyConnection:
+    """Sealed, but for one file: a list of exceptions has to be there before the door is shut."""
+    db.execute(f"SET allowed_paths = [{literal(str(path))}]")
+    db.execute("SET enable_external_access = false")
+    db.execute("SET lock_configuration = true")
+    return db
 
 
 def _sync(path: Path) -> None:

@@ -133,7 +133,7 @@ class Reader:
         """The rows of a joint series in order of `ts`: one a stamp, or with `apart` one a stamp and source."""
         if not joint.parts:
             return []
-        sql, words = _united(request, joint, apart=apart)
+        sql, words = united(request, joint, apart=apart)
         return list(self._ask(sql, words).fetchall())
 
     def apart(self, request: BarRequest, joint: Joint) -> dict[str, dict[str, np.ndarray]]:
@@ -143,7 +143,7 @@ class Reader:
         made: dict[str, dict[str, np.ndarray]] = {}
         for source in dict.fromkeys(part.held.source for part in joint.parts):
             own = joint._replace(parts=tuple(part for part in joint.parts if part.held.source == source))
-            sql, words = _united(request, own, apart=True)
+            sql, words = united(request, own, apart=True)
             told = self._ask(f"SELECT ts, open, high, low, close, volume, provisional FROM ({sql}) ORDER BY ts", words).fetchnumpy()
             made[source] = {name: np.ma.filled(c, np.nan) if np.ma.isMaskedArray(c) else np.asarray(c) for name, c in told.items()}
         return made
@@ -328,7 +328,7 @@ class Reader:
         return dict(zip(names, map(int, row), strict=True))
 
 
-def _united(request: BarRequest, joint: Joint, *, apart: bool) -> tuple[str, list[Literal]]:
+def united(request: BarRequest, joint: Joint, *, apart: bool) -> tuple[str, list[Literal]]:
     """The rows of a joint series as one query, with the words of its places."""
     selects, words = [], []
     for part in joint.parts:

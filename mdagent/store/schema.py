@@ -7,7 +7,12 @@ columns are UTC.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from mdagent.store.decided import settled
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 KEY = "symbol = ? AND interval = ? AND source = ? AND adjustment = ?"
 QUARANTINED = "q.symbol = ? AND q.interval = ? AND q.source = ? AND q.adjustment = ?"
@@ -148,3 +153,11 @@ CREATE TABLE frozen_bars (
 
 MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4)
 VERSION = len(MIGRATIONS)
+
+
+def migrate(db: DuckDBPyConnection, version: int) -> None:
+    """Bring a store from that version to ours, in the transaction of the caller."""
+    for number, migration in enumerate(MIGRATIONS[version:], version + 1):
+        db.execute(migration)
+        db.execute("DELETE FROM meta WHERE key = 'version'")
+        db.execute("INSERT INTO meta VALUES ('version', ?)", [str(number)])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdagent.basis import Events, Payment, Split, Way, torn, way
 from mdagent.exchanges import unit_of
-from mdagent.market import Adjustment, Interval
+from mdagent.market import FILE, Adjustment, Interval
 from mdagent.store.decided import settled
 from mdagent.store.literal import literal, naive
 
@@ -110,8 +110,10 @@ class _Look:
 
 
 def held(look: _Look, sources: Sequence[str]) -> list[Held]:
-    """Every series in the window, by source and basis."""
+    """Every series in the window, by source and basis. Among `sources` the word `FILE` stands for all imported files."""
     among = f" AND source IN ({', '.join('?' * len(sources))})" if sources else ""
+    if FILE in sources:
+        among = f" AND (source IN ({', '.join('?' * len(sources))}) OR starts_with(source, {literal(FILE)}))"
     rows = look.ask(
         "SELECT source, adjustment, currency, lot, raw_volume, count(*), min(ts), max(ts), min(fetched_at), max(fetched_at)"
         f" FROM {look.table} WHERE symbol = ? AND interval = ? AND ts >= ? AND ts < ?{among} GROUP BY ALL ORDER BY ALL",

@@ -119,7 +119,7 @@ class Writer(Reader):
         self._keep_quarantine(number, key, batch)
         self._keep_opinion(number, key, batch)
         self.cover(key, batch.spans, batch.at)
-        counts = (kept.inserted, kept.replaced, kept.revised, kept.quarantined, _digest(batch.bars))
+        counts = (kept.inserted, kept.replaced, kept.revised, kept.quarantined, digest(batch.bars))
         self._db.execute(
             f"INSERT INTO journal VALUES ({', '.join('?' * 15)})",
             [number, naive(batch.at), batch.run, *key, naive(batch.request.start), naive(batch.request.end), len(batch.bars), *counts],
@@ -387,7 +387,7 @@ def _finding(number: int, key: list[str], finding: Finding) -> list[object]:
     return [*row, finding.type, spans]
 
 
-def _digest(bars: BarSet) -> str:
+def digest(bars: BarSet) -> str:
     """A hash of what was delivered: the same bars have the same digest, whenever and however they came."""
     made = blake2b(digest_size=16)
     for column in (bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume):

@@ -16,7 +16,7 @@ from mdagent.untrusted import one_line
 from mdagent.work.datetexts import Written, at_greenwich, from_numbers, from_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 SUFFIXES = (".csv", ".parquet", ".txt", ".tsv")
@@ -69,12 +69,48 @@ class BarFile(NamedTuple):
 
 def read_file(path: Path, symbol: str | None = None) -> BarFile:
     """Of a file with several symbols the rows of `symbol`. Raises UsageError for what is no such file, NoBars for one without a row."""
+    table = _read_table(path)
+    return _bar_file(table, *_of_one_symbol(path, table.places, table.cells, symbol))
+
+
+def read_each(path: Path) -> Iterator[BarFile]:
+    """The rows of each symbol by themselves, in order of their first row; of a file that names none, all. Raises as `read_file`, and
+    UsageError where some rows name a symbol and others none."""
+    table = _read_table(path)
+    named = [str(cell).strip().upper() for cell in table.cells[table.places["symbol"]]] if "symbol" in table.places else []
+    rows: dict[str, list[int]] = {}
+    for n, name in enumerate(named):
+        rows.setdefault(name, []).append(n)
+    if len(rows) > 2 and "" in rows:
+        msg = f"{path}: {len(rows[''])} of its {len(named)} rows name no symbol, the first is row {rows[''][0] + 1}"
+        raise UsageError(msg, "write the symbol into each row")
+    if len(rows) < 2 or "" in rows:
+        yield _bar_file(table, *_of_one_symbol(path, table.places, table.cells, None))
+        return
+    for mine in rows.values():
+        yield _bar_file(table, *_of_one_symbol(path, table.places, _only(table.cells, mine), None))
+
+
+class _Table(NamedTuple):
+    """A file as it was read: its header, where each column stands, and the columns."""
+
+    path: Path
+    names: list[str]
+    places: dict[str, int]
+    cells: list[Cells]
+
+
+def _read_table(path: Path) -> _Table:
     names, cells = _from_parquet(path) if _starts_with(path, _PARQUET) else _from_csv(path)
     places = _places(path, names)
     if not len(cells[places["ts"]]):
         msg = f"{path} has a header and no rows"
         raise NoBars(msg, "name a file with bars")
-    cells, told = _of_one_symbol(path, places, cells, symbol)
+    return _Table(path, names, places, cells)
+
+
+def _bar_file(table: _Table, cells: list[Cells], told: dict[str, str]) -> BarFile:
+    path, names, places, _ = table
     columns = [_numbers(cells[places[name]]) if name in places else _empty(len(cells[0])) for name in COLUMNS]
     stamps = _stamps(cells, places)
     if not np.isfinite(stamps.local).any():
@@ -179,10 +215,14 @@ def _of_one_symbol(path: Path, places: Mapping[str, int], cells: list[Cells], sy
             msg = f"{path} holds {len(several)} symbols: {shown}" if symbol is None else f"{path} has no rows of {symbol}; it has {shown}"
             raise UsageError(msg, f"name one of them: mdagent validate {several[0]} --file {path}")
         mine = [n for n, name in enumerate(names) if name == symbol.upper()]
-        cells = [c[mine] if isinstance(c, np.ndarray) else [c[n] for n in mine] for c in cells]
+        cells = _only(cells, mine)
         kinds = {name: [column[n] for n in mine] for name, column in kinds.items()}
     same = {name: set(column) for name, column in kinds.items()}
     return cells, {name: next(iter(found)) for name, found in same.items() if len(found) == 1 and found != {""}}
+
+
+def _only(cells: Sequence[Cells], rows: Sequence[int]) -> list[Cells]:
+    return [c[rows] if isinstance(c, np.ndarray) else [c[n] for n in rows] for c in cells]
 
 
 def _stamps(cells: Sequence[Cells], places: Mapping[str, int]) -> Written:

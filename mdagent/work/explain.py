@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from shlex import quote
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mdagent.market import FILE
 from mdagent.sessions import build, period_of
 from mdagent.store.decided import MARK
 from mdagent.store.decisions import ACCEPT, REJECT, rule_on
@@ -213,7 +214,10 @@ def _commands(request: BarRequest, file: Dossier) -> Iterator[str]:
     symbol, interval = quote(request.symbol.ticker), request.interval.value
     window = f"--interval {interval} --start {_word(request.start)} --end {_word(request.end)}"
     for told in file.told:
-        yield f"mdagent fetch {symbol} {window} --source {told.source} --adjust {told.adjustment} --refresh"
+        if told.source.startswith(FILE):  # nobody can be asked again: these are the bars that the file had
+            yield f"mdagent export {symbol} {window} --source {quote(told.source)} --adjust {told.adjustment}"
+        else:
+            yield f"mdagent fetch {symbol} {window} --source {told.source} --adjust {told.adjustment} --refresh"
     if file.told:
         then = max(t.fetched_at for t in file.told)
         yield f"mdagent export {symbol} {window} --adjust {request.adjustment} --as-of {then:%Y-%m-%dT%H:%M:%S.%fZ}"

@@ -68,6 +68,20 @@ class Desk(NamedTuple):
     read: Callable[[Path, str | None], BarFile] = read_file
 
 
+class FileCase(NamedTuple):
+    """One series of a file, read and not yet judged; `now` is when it was delivered, where that is told. `whole`: does the file list all
+    splits and payments of its window?"""
+
+    name: str
+    bars: BarSet
+    request: BarRequest
+    sessions: Sequence[Session] | None
+    now: datetime
+    known: Circumstances
+    notes: tuple[str, ...]
+    whole: bool
+
+
 class _Facts(NamedTuple):
     """What holds for a file and all that is compared with it."""
 
@@ -89,18 +103,29 @@ class _Told(NamedTuple):
 
 def judge_file(path: Path, against: Sequence[Path], meta: Meta, wish: Wish, desk: Desk) -> Judged:
     """`against`: other sources' files of the same bars. Raises UsageError, NoBars."""
+    case = case_of(desk.read(path, wish.symbol), [desk.read(one, wish.symbol) for one in against], meta, wish, desk)
+    return judge_case(case._replace(known=case.known._replace(as_is=True)), path)
+
+
+def judge_case(case: FileCase, path: Path) -> Judged:
+    """What the checks say of it."""
+    verdict = judge(case.bars, case.request, case.sessions, case.now, timedelta(0), case.known)
+    return Judged(case.name, case.bars, verdict, grade(verdict), case.notes, place=str(path))
+
+
+def case_of(file: BarFile, against: Sequence[BarFile], meta: Meta, wish: Wish, desk: Desk) -> FileCase:
+    """The rows as bars, with all that is known of them. Raises UsageError."""
     told = _Told(meta, wish, [])
-    file = desk.read(path, wish.symbol)
     facts = _facts(file, told)
-    bars, rows = _bars(file, facts, meta, wish.source or meta.source_of(path), (wish.start or SPAN[0], wish.end or SPAN[1]))
+    bars, rows = _bars(file, facts, meta, wish.source or meta.source_of(file.path), (wish.start or SPAN[0], wish.end or SPAN[1]))
     request = _window(file, bars, facts, told)
-    others = _others([desk.read(one, wish.symbol) for one in against], facts, bars.source, told)
-    now = meta.asof or desk.now
+    others = _others(against, facts, bars.source, told)
     adjusted = None if file.adj_close is None else file.adj_close[rows.places]
-    listed = meta.actions is not None or file.dividends is not None
-    known = Circumstances(mode=wish.mode, as_is=True, listed=listed, adjusted_close=adjusted, others=others)
-    verdict = judge(bars, request, _sessions(path, facts.calendar, request, desk), now, timedelta(0), known)
-    return Judged(facts.name, bars, verdict, grade(verdict), tuple(told.notes), place=str(path))
+    listed, whole = file.dividends is not None, file.dividends is not None and file.splits is not None
+    known = Circumstances(mode=wish.mode, listed=meta.actions is not None or listed, adjusted_close=adjusted, others=others)
+    sessions = _sessions(file.path, facts.calendar, request, desk)
+    now = meta.asof or desk.now
+    return FileCase(facts.name, bars, request, sessions, now, known, tuple(told.notes), meta.actions is not None or whole)
 
 
 def _facts(file: BarFile, known: _Told) -> _Facts:
