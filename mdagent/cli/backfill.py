@@ -70,6 +70,7 @@ def backfill(
       mdagent backfill --stored --settle --quiet          every evening, from cron
       mdagent backfill @symbols.txt --start 2015-01-01 --dry-run --report plan.json
     """
+    # long because: it has as many parameters as it has options
     from mdagent.cli.universe import Asked, read_intervals, read_universe
     from mdagent.market import Adjustment, Priority
 

@@ -109,7 +109,6 @@ class Backfill:
                 elif lacking:
                     self._open += len(lacking)
                     tasks.create_task(fetch_many([c.request for c in lacking], self.bench.desk(lacking, self._done(lacking)), places))
-                    await asyncio.sleep(0)
 
     def _lacking(self, group: Sequence[Chunk]) -> list[Chunk]:
         there = self.bench.look([chunk for chunk in group if not chunk.refresh])

@@ -59,7 +59,9 @@ class Look:
                 if line.failure is None:
                     return line
                 empty = empty or line  # another source may have bars
-        if empty is not None or not any(seen.series(request.symbol.ticker, names, basis.value) for basis in Adjustment if basis is not wanted):
+        if empty is not None or not any(
+            seen.series(request.symbol.ticker, names, basis.value) for basis in Adjustment if basis is not wanted
+        ):
             return empty
         until = self._pending_of(request, None, seen)
         final = request.over(request.start, until) if request.start < until < request.end else request
