@@ -18,22 +18,24 @@ from mdagent.market import FILE, BarRequest, BarSet, Symbol
 from mdagent.work.report import Line, Report
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime, timedelta
     from pathlib import Path
 
     from mdagent.clock import Clock
     from mdagent.config import Settings, SourceSettings
+    from mdagent.guard.allowance import Allowance
     from mdagent.guard.backoff import Dice
     from mdagent.guard.outcome import Failure
-    from mdagent.market import Listing, MarketStatus, Quote
+    from mdagent.market import Interval, Listing, MarketStatus, Quote
     from mdagent.quality.modes import Mode
     from mdagent.roster import Roster
     from mdagent.sources.base import Source
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
     from mdagent.work.ask import Ask, Events
+    from mdagent.work.backfill import Bench, Chunk
     from mdagent.work.compare import Comparison, How
     from mdagent.work.doubt import Doubt
     from mdagent.work.fetch import Tools
@@ -51,6 +53,17 @@ class Served(NamedTuple):
 
     rows: list[tuple[object, ...]]
     report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """How a backfill goes: whom it may ask, what it may use, and who hears of each chunk. `tag` ends the name of the run, so that the
+    ledger tells what all runs of one plan have sent."""
+
+    allowance: Allowance
+    heard: Callable[[Chunk, Line], None] = lambda *_: None
+    sources: tuple[str, ...] = ("auto",)
+    tag: str = ""
 
 
 @dataclass(eq=False, repr=False)
@@ -164,6 +177,44 @@ class Agent:
         patience = max(told.fetch.deadline, _PATIENCE if len(asked) > 1 else 0.0)
         means = Means(self.store, self.form(), told.sessions.closures, told.world != "replay", patience)
         return Report(tuple(rehearse(wishes, names, means)), self.run_name(), 0.0)
+
+    def backfill(self, groups: Iterable[Sequence[Chunk]], errand: Errand) -> int:
+        """Bring the store up to date for all chunks, a group at a time; their lines go to `errand.heard`. The number of those that were
+        not begun before the time was over. Raises StoreError."""
+        from mdagent.work.backfill import Backfill
+
+        names = self.names(errand.sources)
+        self._able(names)
+
+        async def work() -> int:
+            with self._watching(long=True):
+                async with self._gate(errand.allowance, errand.tag) as gate:
+                    run = Backfill(self._bench(gate, names, errand.allowance), errand.heard)
+                    await run.run(groups)
+                    return run.left
+
+        return int(self._run(work()))
+
+    def foretell(self, groups: Iterable[Sequence[Chunk]], sources: Sequence[str] = ("auto",)) -> Iterator[tuple[int, Chunk, Line]]:
+        """What `backfill` would do: the number of its group with each chunk and its line. What is there already comes without a plan."""
+        from mdagent.work.rehearse import Means, rehearsal_of
+
+        told, names = self.settings, self.names(sources)
+        self._able(names)
+        means = Means(self.store, self.form(), told.sessions.closures, told.world != "replay", _PATIENCE)
+        rehearsal = rehearsal_of(means)
+        for number, group in enumerate(groups):
+            there = self._there([chunk for chunk in group if not chunk.refresh], names)
+            lacking = [chunk for chunk in group if chunk.refresh or chunk.request not in there]
+            yield from ((number, chunk, there[chunk.request]) for chunk in group if not chunk.refresh and chunk.request in there)
+            lines = rehearsal.lines([self._chosen(chunk, names) for chunk in lacking])
+            yield from ((number, chunk, line) for chunk, line in zip(lacking, lines, strict=True))
+
+    def resettle(self, symbols: Sequence[Symbol], intervals: Sequence[Interval], sources: Sequence[str] = ("auto",)) -> list[Chunk]:
+        """The chunks that ask again, of the source that said it, for late sessions which may have been corrected since."""
+        from mdagent.work.settle import recent
+
+        return recent(self.store, symbols, intervals, {n: self.roster.source(n) for n in self.names(sources)}, self.clock.now())
 
     def compare(self, requests: Sequence[BarRequest], how: How, *, sources: Sequence[str] = (), ask: bool = True) -> Comparison:
         """What each source (none named: all enabled) says of the same bars; with `ask` each is asked for what the store lacks of it.
@@ -402,19 +453,54 @@ class Agent:
 
         return ensure_sessions(self.store, request, self.settings.sessions.closures)
 
+    def names(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The sources that these words name, each once. Raises UsageError."""
+        return tuple(dict.fromkeys(name for word in words for name in self.roster.names(word)))
+
+    def _chosen(self, chunk: Chunk, names: Sequence[str]) -> Wish:
+        return self.wish(chunk.request, (chunk.source,) if chunk.source else names, refresh=chunk.refresh)
+
+    def _there(self, chunks: Sequence[Chunk], names: Sequence[str]) -> dict[BarRequest, Line]:
+        """The lines of what the store has served already."""
+        if not chunks or not self.store.exists():
+            return {}
+        from mdagent.work.look import Look
+
+        sources = {name: self.roster.source(name) for name in names}
+        with self.store.reading("backfill") as reader:
+            return Look(reader, sources, self.clock.now(), self.settings.world != "replay").served([c.request for c in chunks])
+
+    def _bench(self, gate: Gate, names: Sequence[str], allowance: Allowance) -> Bench:
+        from functools import partial
+
+        from mdagent.work.backfill import Bench
+        from mdagent.work.many import Desk
+
+        def desk(chunks: Sequence[Chunk], done: Callable[[Line], None]) -> Desk:
+            by_request = {chunk.request: chunk for chunk in chunks}
+
+            def tools() -> Tools:
+                return self._tools(gate, patience=allowance.patience(_PATIENCE, self.clock.monotonic()))
+
+            return Desk(lambda request: self._chosen(by_request[request], names), tools, self._adopt, done)
+
+        return Bench(partial(self._there, names=names), desk, allowance, self.clock.monotonic)
+
     @asynccontextmanager
-    async def _gate(self) -> AsyncIterator[Gate]:
+    async def _gate(self, allowance: Allowance | None = None, tag: str = "") -> AsyncIterator[Gate]:
         """The door to the providers, and behind it a wire that is closed with it."""
         import random
 
         from mdagent.config.wiring import wire_options
+        from mdagent.guard.allowance import Allowance
         from mdagent.wire import open_wire
         from mdagent.work.gate import Gate
 
         world, dice = self.settings.world, self.dice or random.SystemRandom()
         wire = open_wire(world, self.clock, options=wire_options(self.settings))
         try:
-            yield Gate(self.ledger, wire, self.clock, dice, self.run_name(), self.policy, self.say, world)
+            bounds = allowance or Allowance()
+            yield Gate(self.ledger, wire, self.clock, dice, self.run_name() + tag, self.policy, self.say, world, bounds)
         finally:
             await wire.aclose()
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 COMMANDS: dict[str, tuple[str, str]] = {
     "fetch": ("data", "bars of one or more symbols: from the store, or fetched, checked, graded and stored"),
     "plan": ("plan", "what a fetch would ask, cost and take, before anything is spent"),
+    "backfill": ("backfill", "many symbols over a long window; resumed by running it again"),
+    "apply": ("backfill", "do what a plan says (plan -o FILE), and spend no more"),
     "compare": ("compare", "what each source says of the same bars, and by how much they differ"),
     "validate": ("validate", "what is wrong with stored bars, or with a file of them, and how good they are"),
     "gaps": ("gaps", "is all there that ought to be? each missing bar with its reason"),

@@ -99,7 +99,7 @@ def fetch(  # the options of a command are its parameters
     judge_by(terminal, mode, min_grade)
     if report is not None:
         refuse_place(terminal.cwd / report, force=True)
-    asked = read_symbols(symbols, terminal.cwd)
+    asked = read_symbols(symbols, terminal.cwd, universes=terminal.settings.universes)
     requests = read_requests(asked, interval, (start, end, period), adjust, terminal, priority=priority)
     with terminal.agent() as agent:
         if dry_run:
@@ -118,7 +118,7 @@ def _foretell(plan: Report, terminal: Terminal, path: Path | None) -> None:
 
 
 def _finish(report: Report, terminal: Terminal, path: Path | None, *, show_why: bool, dry: bool = False) -> None:
-    tell(report, terminal, dry=dry, floor=_floor(terminal))
+    tell(report, terminal, dry=dry, floor=floor_of(terminal))
     if show_why:
         for text in explain(report):
             terminal.say(text)
@@ -131,7 +131,7 @@ def _finish(report: Report, terminal: Terminal, path: Path | None, *, show_why: 
 
 def _doubt(cross_check: int, terminal: Terminal) -> Doubt:
     told = terminal.settings.fetch
-    return Doubt(max(cross_check, mode_named(told.mode).sources - 1), told.second_opinion, _floor(terminal))
+    return Doubt(max(cross_check, mode_named(told.mode).sources - 1), told.second_opinion, floor_of(terminal))
 
 
 def judge_by(terminal: Terminal, mode: str | None, min_grade: str | None) -> None:
@@ -140,7 +140,8 @@ def judge_by(terminal: Terminal, mode: str | None, min_grade: str | None) -> Non
     terminal.judged_by = {name: word for name, word in told.items() if word}
 
 
-def _floor(terminal: Terminal) -> float:
+def floor_of(terminal: Terminal) -> float:
+    """The lowest score that is good enough, by the settings and the mode."""
     from mdagent.quality.letters import LETTERS
 
     told = terminal.settings.fetch.min_grade or mode_named(terminal.settings.fetch.mode).floor

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 from mdagent.errors import ConfigError, MdagentError, NoBars, StoreBusy, StoreDamaged, StoreFull, UsageError
 
 if TYPE_CHECKING:
+    from mdagent.guard.allowance import Allowance
     from mdagent.guard.outcome import Failure
     from mdagent.work.report import Line, Report
+    from mdagent.work.tally import Tally
 
 
 class ExitCode(IntEnum):
@@ -108,3 +110,18 @@ def of_report(report: Report, floor: float = 0.0) -> ExitCode:
     if served <= {ExitCode.OK, ExitCode.BELOW_GRADE} and codes == served:
         return ExitCode.BELOW_GRADE
     return ExitCode.PARTIAL if served else ExitCode.NO_SOURCE
+
+
+def of_tally(tally: Tally, allowance: Allowance, left: int) -> ExitCode:
+    """The code of a long run, of which so many chunks were not begun in time."""
+    counts = tally.symbols
+    served, lost = counts["done"] + counts["partly"], counts["failed"] + counts["partly"]
+    if left:
+        return ExitCode.DEADLINE
+    if allowance.spent and tally.faults:
+        return ExitCode.QUOTA
+    if not lost:
+        return ExitCode.BELOW_GRADE if tally.below else ExitCode.OK
+    if served:
+        return ExitCode.PARTIAL
+    return ExitCode.QUOTA if {OF_FAILURE.get(kind) for kind in tally.kinds} == {ExitCode.QUOTA} else ExitCode.NO_SOURCE

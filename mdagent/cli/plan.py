@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mdagent.cli.data import Adjust, End, IntervalWord, Period, Rank, Refresh, SourceWord, Start, Symbols
+from mdagent.cli.data import Adjust, End, Force, IntervalWord, Period, Rank, Refresh, SourceWord, Start, Symbols
 from mdagent.cli.exits import of_report
 from mdagent.cli.page import Page
 from mdagent.cli.sources import AsCsv, AsJson, Format, choose, show
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mdagent.cli.terminal import Terminal
+    from mdagent.market import BarRequest
     from mdagent.work.report import Line, Report
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
@@ -44,6 +45,8 @@ def plan(
     form: Format = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
+    output: Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="write a plan that mdagent apply FILE runs")] = None,
+    force: Force = False,
 ) -> None:
     """What a fetch would ask, cost and take, before anything is spent.
 
@@ -51,17 +54,22 @@ def plan(
     a credit), and the seconds until the last of them could go by the quotas as they stand, all symbols in turn. `note` tells what is
     shared, out of reach, or refused by a budget, a quota or a breaker; a wait is told, not refused. Every answer is taken for good:
     further pages, second tries and who is asked in place of a source that fails are not in it. Nothing is sent, and nothing is stored
-    but calendars. The exit code is that of the fetch, as far as it can be known.
+    but calendars. The exit code is that of the fetch, as far as it can be known. With -o all of it goes into a file, and a summary to
+    stderr.
 
     \b
     Examples:
       mdagent plan AAPL MSFT --period 10y --adjust all
       mdagent plan @symbols.txt --source twelvedata --priority batch --json
+      mdagent plan @symbols.txt --period 10y -o plan.json    then: mdagent apply plan.json
     """
     terminal: Terminal = ctx.obj
     chosen = choose(terminal, form, as_json=as_json, as_csv=as_csv)
-    asked = read_symbols(symbols, terminal.cwd)
+    asked = read_symbols(symbols, terminal.cwd, universes=terminal.settings.universes)
     requests = read_requests(asked, interval, (start, end, period), adjust, terminal, priority=priority)
+    if output is not None:
+        _write(requests, terminal, (source, output), refresh=refresh, force=force)
+        return
     with terminal.agent() as agent:
         report = agent.plan(requests, source=source, refresh=refresh)
     terminal.code = int(of_report(report))
@@ -74,6 +82,15 @@ def plan(
     if terminal.settings.world == "sandbox":
         terminal.say("sandbox: nobody is charged; the plans are the largest of each source, or those of the settings")
     tell_failures(report, terminal)
+
+
+def _write(requests: Sequence[BarRequest], terminal: Terminal, words: tuple[str, str], *, refresh: bool, force: bool) -> None:
+    from mdagent.cli.foretell import foretell
+    from mdagent.work.backfill import Chunk, chunks_of, groups_of
+
+    chunks = (Chunk(part, refresh=refresh) for request in requests for part in chunks_of(request))
+    with terminal.agent() as agent:
+        foretell(groups_of(chunks), agent, terminal, words[:1], place=words[1], force=force)
 
 
 def _rows(report: Report) -> Iterator[tuple[Any, ...]]:

@@ -6,6 +6,7 @@ import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TextIO
 
 from mdagent.errors import UsageError
@@ -13,23 +14,27 @@ from mdagent.market import Adjustment, BarRequest, Interval, Priority, Symbol, p
 from mdagent.work.spans import BEGINNING, default_start, latest_end
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mdagent.cli.terminal import Terminal
 
 _MOST_SYMBOLS = 100_000
+_NO_LISTS: Mapping[str, Path | tuple[str, ...]] = MappingProxyType({})
 _PERIOD = re.compile(r"([1-9]\d{0,4})(d|wk|w|mo|y)\Z")
 
 
-def read_symbols(words: Sequence[str], cwd: Path, stdin: TextIO | None = None) -> list[Symbol]:
+def read_symbols(
+    words: Sequence[str], cwd: Path, stdin: TextIO | None = None, *, universes: Mapping[str, Path | tuple[str, ...]] = _NO_LISTS
+) -> list[Symbol]:
     """The symbols, each once, in order. A word may be a symbol, several with commas, `-` (standard input) or `@FILE`; in both,
-    a line is a symbol and `#` starts a comment. Raises UsageError."""
+    a line is a symbol and `#` starts a comment. `@NAME` is a list of the settings where no such file exists. Raises UsageError."""
     names: list[str] = []
     for word in words:
         if word == "-":
             names += _lines((stdin or sys.stdin).read())
         elif word.startswith("@"):
-            names += _lines(_read(cwd / word[1:]))
+            listed = universes.get(word[1:]) if not (cwd / word[1:]).exists() else None
+            names += listed if isinstance(listed, tuple) else _lines(_read(listed or cwd / word[1:]))
         else:
             names += word.split(",")
     if not names:

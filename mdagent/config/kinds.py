@@ -12,14 +12,14 @@ from mdagent.config.scalars import did_you_mean, scalar
 from mdagent.config.secret import MASK, Secret, fingerprint_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import date
 
 _PERIOD = re.compile(r"([1-9][0-9]{0,6})(s|m|h)\Z")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _CALENDAR = ("day", "month")
 _SHORTEST, _LONGEST = 0.1, 31 * 86400.0
-_MOST_LIMITS, _MOST_DATES = 8, 1000
+_MOST_LIMITS, _MOST_DATES, _MOST_UNIVERSES = 8, 1000, 1000
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -239,6 +239,25 @@ def _scan_dates(line: str) -> object:
     return [word.strip() for word in line.strip("[] ").split(",") if word.strip()]
 
 
+def _read_lists(raw: object) -> dict[str, Path | tuple[str, ...]]:
+    if not isinstance(raw, dict) or len(raw) > _MOST_UNIVERSES:
+        raise Refused(UNIVERSES.words)
+    made: dict[str, Path | tuple[str, ...]] = {}
+    for name, told in raw.items():
+        if isinstance(told, str) and told:
+            made[str(name)] = Path(told)
+        elif isinstance(told, list) and all(isinstance(word, str) for word in told):
+            made[str(name)] = tuple(told)
+        else:
+            words = "a file, or a list of symbols"
+            raise Refused(words, at=f".{name}", value=told)
+    return made
+
+
+def _show_lists(value: Mapping[str, Path | tuple[str, ...]]) -> object:
+    return {name: list(told) if isinstance(told, tuple) else str(told) for name, told in value.items()}
+
+
 FLAG = Kind("true or false", _read_flag, scan=scan_flag)
 FILE = Kind("a path", _read_path, scan=str, show=lambda value: None if value is None else str(value))
 USER_AGENT = Kind("one line of 1 to 300 printable ASCII characters", _read_agent, scan=str)
@@ -248,4 +267,5 @@ BASE_URL = Kind(_ADDRESSES, read_base_urls, scan=_scan_addresses, show=_show_add
 PROXY = Kind("an address such as http://host:port", read_proxy, scan=str, show=_show_proxy, secret=True)
 LIMITS = Kind("a list of at most 8 entries such as {limit: 8, per: 1m}", _read_limits, scan=_scan_flow, show=_show_limits)
 DATES = Kind("a list of at most 1000 days such as [2023-09-01]", _read_dates, scan=_scan_dates, show=_show_dates)
+UNIVERSES = Kind("lists of symbols by name, such as {mine: [AAPL, MSFT], sp500: sp500.txt}", _read_lists, scan=_scan_flow, show=_show_lists)
 _LIMIT = whole(1, 100_000)

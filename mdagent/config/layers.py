@@ -136,6 +136,8 @@ def settle(path: Where, leaf: Leaf, entry: Entry, environ: Mapping[str, str]) ->
     value = _read(path, leaf, Entry(raw, entry.origin, entry.base), written=entry.raw)
     if isinstance(value, Path):
         return absolute(value, entry.base, environ), ""
+    if isinstance(value, dict):  # of files, among others
+        return {name: absolute(told, entry.base, environ) if isinstance(told, Path) else told for name, told in value.items()}, ""
     trimmed = leaf.kind.secret and isinstance(raw, str) and raw != raw.strip()
     return value, f"{entry.origin}: {dotted(path)}: white space around the secret was dropped" if trimmed else ""
 

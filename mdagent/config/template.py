@@ -39,7 +39,7 @@ def _lines(tree: type, depth: int) -> Iterator[str]:
         if depth == 0:
             yield ""
         if node.kind is not None:
-            value = "{}" if node.table else text_of(default_of(tree, name))
+            value = "{}" if node.table else text_of(node.kind.show(default_of(tree, name)))
             yield f"{space}{name}: {value}  # {node.about}"
         elif node.tree is not None:
             yield f"{space}{name}:"

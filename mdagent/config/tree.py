@@ -10,7 +10,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from mdagent.config.kinds import BASE_URL, DATES, FILE, FLAG, KEY, LIMITS, PROXY, USER_AGENT, Kind, choice, number, text, whole
+from mdagent.config.kinds import BASE_URL, DATES, FILE, FLAG, KEY, LIMITS, PROXY, UNIVERSES, USER_AGENT, Kind, choice, number, text, whole
 from mdagent.guard.weights import Weights
 from mdagent.quality.modes import MODES
 from mdagent.sources import NAMES
@@ -159,6 +159,7 @@ class Settings(NamedTuple):
     lock: LockSettings = LockSettings()
     fetch: FetchSettings = FetchSettings()
     sessions: SessionSettings = SessionSettings()
+    universes: Mapping[str, Path | tuple[str, ...]] = MappingProxyType({})
     log: LogSettings = LogSettings()
 
     def secrets(self) -> tuple[str, ...]:
@@ -246,6 +247,7 @@ _NODES: dict[type, dict[str, Node]] = {
         "lock": Node("", tree=LockSettings),
         "fetch": Node("", tree=FetchSettings),
         "sessions": Node("", tree=SessionSettings),
+        "universes": Node("symbols by name, in a list or a file: {mine: [AAPL, MSFT], sp500: sp500.txt}; @mine means them", UNIVERSES),
         "log": Node("", tree=LogSettings),
     },
 }

@@ -323,3 +323,9 @@ def speed(ledger: Ledger, source: str, account: str, since: datetime) -> Speed:
 
 def _percentile(times: Sequence[float], share: float) -> float | None:
     return times[min(len(times) - 1, int(share * len(times)))] if times else None
+
+
+def sent_by_runs(ledger: Ledger, tag: str) -> tuple[int, int, float]:
+    """Requests, credits and USD of all runs whose name ends so; what was refunded was not sent."""
+    found = ledger.rows("SELECT count(*), total(cost), total(usd) FROM attempts WHERE run LIKE ? AND cost > 0", f"%{tag}")[0]
+    return int(found[0]), int(found[1]), float(found[2])

@@ -30,7 +30,7 @@ def calendar_for(reader: Reader | None, symbol: Symbol) -> str:
 def read_sessions(reader: Reader, request: BarRequest) -> Sequence[Session] | None:
     """The materialised sessions round the window; None where the calendar is unknown or not built that far."""
     code = calendar_for(reader, request.symbol)
-    return reader.sessions(code, *_days(request)) if code else None
+    return reader.sessions(code, *days_of(request)) if code else None
 
 
 def known_sessions(reader: Reader, request: BarRequest, closures: Mapping[str, Sequence[date]]) -> tuple[Sequence[Session] | None] | None:
@@ -38,7 +38,7 @@ def known_sessions(reader: Reader, request: BarRequest, closures: Mapping[str, S
     code = calendar_for(reader, request.symbol)
     if not code:
         return (None,)
-    found = reader.sessions(code, *_days(request))
+    found = reader.sessions(code, *days_of(request))
     up_to_date = found is not None and reader.calendar_version(code) == version_of(code, tuple(closures.get(code, ())))
     return (found,) if up_to_date else None
 
@@ -52,7 +52,7 @@ def ensure_sessions(store: BarStore, request: BarRequest, closures: Mapping[str,
     if known or not code:
         return known[0] if known else None
     extra = tuple(closures.get(code, ()))
-    start, end = _days(request)
+    start, end = days_of(request)
     table = build(code, min(start - MARGIN, date(_FIRST_YEAR, 1, 1)), max(end, store.clock.now().date() + _AHEAD), extra)
     with store.writing(f"calendar {code}") as writer:
         writer.keep_sessions(table)
@@ -82,7 +82,7 @@ def remembering() -> Callable[[Reader | None, BarRequest], Sequence[Session] | N
         code = calendar_for(reader, request.symbol)
         if reader is None or not code:
             return None
-        key = (code, *_days(request))
+        key = (code, *days_of(request))
         if key not in found:
             found[key] = reader.sessions(*key)
         return found[key]
@@ -90,5 +90,6 @@ def remembering() -> Callable[[Reader | None, BarRequest], Sequence[Session] | N
     return sessions
 
 
-def _days(request: BarRequest) -> tuple[date, date]:
+def days_of(request: BarRequest) -> tuple[date, date]:
+    """The first day of the window, and the first after it."""
     return request.start.date(), (request.end + timedelta(days=1)).date()

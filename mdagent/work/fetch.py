@@ -55,7 +55,8 @@ async def fetch(wish: Wish, tools: Tools) -> Line:
     spared = wish.servers[len(tried) :] if resort is None else ()
     considered += [Considered(s.source.spec.name, chosen=False, reasons=(_SPARED,), arithmetic=wish.sums_of(s)) for s in spared]
     told = tried[-1] if tried[-1].failure is None else max(tried, key=telling)
-    return told._replace(considered=tuple(considered), requests=sent)
+    new = sum(line.new for line in tried)
+    return told._replace(considered=tuple(considered), requests=sent, new=new)
 
 
 def _offline(tried: Sequence[Line]) -> bool:
@@ -129,4 +130,4 @@ def _standing(wish: Wish, server: Server, done: Filled, tools: Tools) -> tuple[L
     if left:
         words = f"{name} cannot serve {wish.request.adjustment} prices: {left[0].why}"
         line = line._replace(bars=0, provisional=0, failure=Failure(FailureKind.MISMATCH, words))  # stored, but not what was asked for
-    return line._replace(request=wish.request), lack
+    return line._replace(request=wish.request, new=done.inserted, revised=done.revisions, restated=done.restatements), lack

@@ -69,7 +69,8 @@ class Tools:
 @dataclass(frozen=True, slots=True)
 class Filled:
     """What came of asking for all that was due: requests sent, the failure that ended it, the reason why a window stayed empty,
-    whether older bars were restated, how many rows a split accounts for, and how many came back different for no such reason."""
+    whether older bars were restated, how many rows a split accounts for, how many came back different for no such reason, and how many
+    are new."""
 
     sent: int = 0
     failure: Failure | None = None
@@ -78,12 +79,13 @@ class Filled:
     restated: bool = False
     restatements: int = 0
     revisions: int = 0
+    inserted: int = 0
 
     @classmethod
     def by(cls, kept: Kept) -> Filled:
         """What one answer changed."""
         different = kept.revised - kept.restatements - kept.confirmed
-        return cls(restated=kept.restated, restatements=kept.restatements, revisions=different)
+        return cls(restated=kept.restated, restatements=kept.restatements, revisions=different, inserted=kept.inserted)
 
     @property
     def changes(self) -> tuple[str, ...]:
@@ -100,6 +102,7 @@ class Filled:
             restated=more.restated,
             restatements=self.restatements + more.restatements,
             revisions=self.revisions + more.revisions,
+            inserted=self.inserted + more.inserted,
         )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
+from mdagent.guard.allowance import Allowance
 from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_counts, read_remaining, read_retry_after
 from mdagent.guard.cost import walls
 from mdagent.guard.limits import Denied, Grant, Refusal, span
@@ -23,6 +24,7 @@ from mdagent.store.quota import LOOK, NO_RULES, Lesson, Reservation, Rules
 from mdagent.store.recall import failed_since, sent_since
 from mdagent.wire.bounds import Limits, WireFailed
 from mdagent.work.addresses import Addresses
+from mdagent.work.exchange import Exchange, Telling
 from mdagent.work.paywalls import Paywalls
 from mdagent.work.telling import cleaned, counts_in, impostor, memory_of, network_down
 
@@ -94,37 +96,12 @@ class Result(Generic[T]):
     attempts: tuple[Attempt, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One request and what came back: a reply that the conversation is to read, or else a failure. `grant` names its row in the ledger."""
-
-    grant: Grant | None
-    attempt: Attempt
-    reply: httpx.Response | None
-    failure: Failure
-    sent: bool = True
-    unwanted: bool = False  # refused for who we are, not for the quota
-
-
-@dataclass(slots=True)
-class Telling:
-    """What one call has come to so far: tries begun, attempts made, answers that need not be asked for again."""
-
-    tried: int = 1
-    waited: float = 0.0
-    attempts: list[Attempt] = field(default_factory=list)
-    known: dict[str, Exchange] = field(default_factory=dict)
-    settled: set[int] = field(default_factory=set)
-    once: bool = False  # a probe, or a request to a source that is degraded: not to be tried again there
-    last: Failure | None = None  # what ended the try before
-
-
 _CUT_SHORT = Failure(FailureKind.CANCELLED, "stopped before the answer came")
 
 
 @dataclass(slots=True)
 class Gate:
-    """The door. `policy` is asked anew before every request, `say` is told what a person waits for."""
+    """The door. `policy` is asked anew before every request, `say` is told what a person waits for; `allowance` bounds the whole run."""
 
     ledger: Ledger
     wire: Sender
@@ -134,6 +111,7 @@ class Gate:
     policy: Callable[[str], Policy]
     say: Callable[[str], None]
     world: str
+    allowance: Allowance = field(default_factory=Allowance)
     _places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _sent: dict[str, deque[tuple[float, bool]]] = field(default_factory=dict)  # of each source: when, and was it a retry
     _degraded: set[str] = field(default_factory=set)
@@ -213,7 +191,9 @@ class Gate:
         """Reserve and send. A place of the source is held while a request is on its way, not while it waits for quota: whoever waits for
         that stands in the queue of the ledger, where the others see it."""
         name, policy = source.spec.name, self.policy(source.spec.name)
+        cost = request.extensions.get(COST, 1)
         barred = None if call.anyway else self._paywalls.before(name, policy.rules.account or name, request)
+        barred = barred or self.allowance.refusal(cost, cost * policy.usd, self.clock.monotonic())
         got = barred or await self._reserve(name, policy, request, call, telling)
         if isinstance(got, Failure):
             attempt = Attempt(name, call.endpoint, request.url.netloc.decode(), self.clock.now(), 0.0, None, 0, got, sent=False)
@@ -232,6 +212,12 @@ class Gate:
         self._note_health(name, grant, telling)
         began, start = self.clock.now(), self.clock.monotonic()
         exchange = Exchange(grant, Attempt(name, call.endpoint, request.url.netloc.decode(), began, 0.0, None, 0, None), None, _CUT_SHORT)
+        cost = request.extensions.get(COST, 1)
+        late = self.allowance.take(grant.token, cost, cost * policy.usd + grant.overage, start)  # others took of it while this one waited
+        if late is not None:
+            exchange = replace(exchange, failure=late, sent=False)
+            self._settle(exchange, late, telling)
+            return exchange
         try:
             seconds = min(policy.limits.total, call.deadline + telling.waited - start)
             exchange = await self._send(source, request, exchange, seconds)
@@ -346,6 +332,7 @@ class Gate:
         telling.attempts.append(attempt)
         charge = failure.consequence.charge if failure else Charge.CHARGED
         refund = not exchange.sent and charge in (Charge.REFUNDED, Charge.UNLESS_SENT)
+        self.allowance.settle(grant.token, refund=refund)
         policy = self.policy(attempt.source)
         spared = self._addresses.spares(attempt, policy.bases)
         lesson = Lesson(attempt.source, policy.windows, policy.rules, grant.generations, exchange.unwanted, spared)

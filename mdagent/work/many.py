@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mdagent.work.fill import Tools
     from mdagent.work.fit import Wish
     from mdagent.work.report import Line
+    from mdagent.work.together import Shared
 
 SIDE_BY_SIDE = 8  # requests of users under way at once; each source has its own, smaller bound
 
@@ -29,9 +30,9 @@ class Desk(NamedTuple):
     done: Callable[[Line], None]
 
 
-async def fetch_many(requests: Sequence[BarRequest], desk: Desk) -> list[Line]:
-    """A line for each request, in their order. Raises StoreError."""
-    places = asyncio.Semaphore(SIDE_BY_SIDE)
+async def fetch_many(requests: Sequence[BarRequest], desk: Desk, places: asyncio.Semaphore | None = None) -> list[Line]:
+    """A line for each request, in their order. `places` are shared with others that are fetched at the same time. Raises StoreError."""
+    places = places or asyncio.Semaphore(SIDE_BY_SIDE)
     first = desk.tools()
     shared = await fetch_together([desk.wish(r) for r in requests], first) if len(requests) > 1 else {}
 
@@ -44,10 +45,21 @@ async def fetch_many(requests: Sequence[BarRequest], desk: Desk) -> list[Line]:
                 order = sorted(wish.servers, key=lambda s: s.source.spec.name != part.source)  # who was asked already goes on
                 wish = wish._replace(servers=tuple(order), refresh=wish.refresh and not part.served, notes=(*wish.notes, *part.notes))
             line = await fetch(wish, desk.tools())
-        line = line._replace(requests=line.requests + part.requests) if part else line
+        line = _with_part(line, part) if part else line
         desk.done(line)
         return line
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(r)) for r in requests]
     return [t.result() for t in tasks]
+
+
+def _with_part(line: Line, part: Shared) -> Line:
+    """The line with what came by a request that several symbols shared."""
+    came = part.came
+    return line._replace(
+        requests=line.requests + part.requests,
+        new=line.new + came.inserted,
+        revised=line.revised + came.revisions,
+        restated=line.restated + came.restatements,
+    )

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from mdagent.work.rank import Form
 
 _AT_ONCE = 64  # requests of users for which the store is kept open; between them a writer may have it
-_HELD = "the store has it"
+_HELD, _NOT_DUE = "the store has it", "no bar is due"
+IDLE = (_HELD, _NOT_DUE)  # the notes of a step that asks for nothing
 _SHUT_OUT = (FailureKind.BUDGET, FailureKind.PLAN_LIMIT, FailureKind.BREAKER_OPEN)
 
 
@@ -73,13 +74,14 @@ def rehearse(wishes: Sequence[Wish], names: Sequence[str], means: Means) -> list
     lines = _held([w.request for w in wishes if not w.refresh], names, means)
     asked = [w for w in wishes if w.request not in lines]
     if asked:
-        now = means.form.clock.now()
-        latest = latest_end(Interval.D1, now)
-        ensure_all(means.store, (w.request.over(w.request.start, max(w.request.end, latest)) for w in asked if w.servers), means.closures)
-        foresight = Foresight(means.form.ledger, means.form.policy, now)
-        form = replace(means.form, look=foresight.look)
-        lines |= zip((w.request for w in asked), Rehearsal(means, form, foresight, remembering()).lines(asked), strict=True)
+        lines |= zip((w.request for w in asked), rehearsal_of(means).lines(asked), strict=True)
     return [lines[w.request] for w in wishes]
+
+
+def rehearsal_of(means: Means) -> Rehearsal:
+    """One that has sent nothing yet."""
+    foresight = Foresight(means.form.ledger, means.form.policy, means.form.clock.now())
+    return Rehearsal(means, replace(means.form, look=foresight.look), foresight, remembering())
 
 
 def _held(requests: Sequence[BarRequest], names: Sequence[str], means: Means) -> dict[BarRequest, Line]:
@@ -110,7 +112,10 @@ class Rehearsal:
         self._began = self.foresight.at
 
     def lines(self, wishes: Sequence[Wish]) -> list[Line]:
-        """A line for each, in their order."""
+        """A line for each, in their order; they go after those of earlier calls. Raises StoreError."""
+        latest = latest_end(Interval.D1, self._began)
+        windows = (w.request.over(w.request.start, max(w.request.end, latest)) for w in wishes if w.servers)
+        ensure_all(self.means.store, windows, self.means.closures)
         shared = dict(self._shared([self.form.placed(w) for w in wishes])) if len(wishes) > 1 else {}
         made, places = [], [self.foresight.at] * SIDE_BY_SIDE
         for first in range(0, len(wishes), _AT_ONCE):
@@ -180,7 +185,7 @@ class Rehearsal:
         if failure is not None:
             keep = step.requests or failure.kind in _SHUT_OUT
             return _refused(line._replace(planned=(step,) if keep else ()), failure)
-        held = _HELD if lack.bars else "no bar is due"
+        held = _HELD if lack.bars else _NOT_DUE
         words = (*((part.words,) if part else ()), *lack.words(name)) or lack.notes or (held,)
         step = step if step.note or lack.windows or step.requests else step._replace(note=held)
         return line._replace(planned=(step,), considered=(Considered(name, chosen=True, reasons=words),))

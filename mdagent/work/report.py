@@ -37,7 +37,8 @@ class Planned(NamedTuple):
 
 class Line(NamedTuple):
     """One symbol's outcome. `requests` were sent, `bars` are in the store for the window; `absent` counts missing bars by reason. Of a
-    plan they would be sent, and `planned` says what each source would be asked."""
+    plan they would be sent, and `planned` says what each source would be asked. Of the bars that came, `new` were not there before,
+    `revised` are final ones that came back different, and `restated` those that a split accounts for."""
 
     request: BarRequest
     source: str | None
@@ -56,6 +57,9 @@ class Line(NamedTuple):
     skipped: str = ""
     cut: bool = False  # the window reaches back further than the source keeps
     planned: tuple[Planned, ...] = ()
+    new: int = 0
+    revised: int = 0
+    restated: int = 0
 
     @property
     def brief(self) -> str:
