@@ -94,7 +94,8 @@ def _rewrite(old: Path, new: Path) -> None:
 
 
 def _order(db: duckdb.DuckDBPyConnection, name: str) -> str:
-    rows = db.execute("SELECT column_name FROM duckdb_columns() WHERE database_name = 'old' AND table_name = ?", [name]).fetchall()
+    told = f"SELECT column_name FROM duckdb_columns() WHERE database_name = 'old' AND table_name = {literal(name)}"
+    rows = db.execute(told).fetchall()  # without a parameter: with one DuckDB would load pandas
     columns = [column for column in _ORDER if (column,) in rows]
     return f" ORDER BY {', '.join(columns)}" if columns else ""
 
