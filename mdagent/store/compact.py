@@ -112,10 +112,12 @@ def _parts(db: duckdb.DuckDBPyConnection) -> Iterator[str]:
 
 
 def _count_on(db: duckdb.DuckDBPyConnection) -> None:
-    """The counters go on where the old ones stand."""
+    """The counters go on where the old ones stand, and beyond every number that was given."""
     told = "SELECT sequence_name, coalesce(last_value + increment_by, start_value) FROM duckdb_sequences() WHERE database_name = 'old'"
+    given = "SELECT coalesce(max(batch), 0) FROM (SELECT batch FROM journal UNION ALL SELECT batch FROM grades)"
+    beyond = {"batches": 1 + (db.execute(given).fetchone() or (0,))[0]}
     for name, following in db.execute(told).fetchall():
-        db.execute(f'CREATE OR REPLACE SEQUENCE "{name}" START {int(following)}')
+        db.execute(f'CREATE OR REPLACE SEQUENCE "{name}" START {max(int(following), beyond.get(name, 1))}')
 
 
 def _prove(db: duckdb.DuckDBPyConnection, old: Path, name: str) -> None:
