@@ -82,6 +82,11 @@ def test_a_bar_is_explained_and_decided_about_by_duckdb_alone(home: Path) -> Non
     assert loaded(home, "export", "AAPL", "--csv") == {"duckdb"}
 
 
+def test_the_file_of_bars_is_looked_at_and_copied_by_duckdb_alone(home: Path) -> None:
+    for words in ("store stats --csv", "store check --json", "store compact --json", "export -o copied.parquet --force"):
+        assert loaded(home, *words.split()) == {"duckdb"}
+
+
 def test_a_repair_judges_and_draws_nothing(home: Path) -> None:
     assert loaded(home, "repair", "AAPL", "--csv") == {"duckdb", "numpy"}
 
@@ -117,6 +122,7 @@ def test_a_file_is_judged_with_numpy_alone_once_its_calendar_is_kept(tmp_path: P
     assert "exchange_calendars" in loaded(tmp_path, "validate", "--file", "AAPL.csv", "--json")
     for form in ("--json", "--csv"):
         assert loaded(tmp_path, "validate", "--file", "AAPL.csv", form) == {"numpy"}
+    assert loaded(tmp_path, "import", "AAPL.csv", "--currency", "USD", "--json") == {"numpy", "duckdb", "pandas"}  # as any write
 
 
 def test_the_help_of_a_judgement_loads_nothing_heavy(tmp_path: Path) -> None:

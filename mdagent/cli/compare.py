@@ -46,7 +46,7 @@ def compare(
     """What each source says, session by session, on one basis and in one unit; and by how much they differ.
 
     A column for each source; `spread` is highest less lowest, divided by the median. Of three or more, those further from the
-    median than the tolerance stand `apart`. Every able source is asked for what the store lacks of it.
+    median than the tolerance stand `apart`. Every able source is asked for what the store lacks of it; imported files stand beside.
 
     \b
     Examples:

@@ -94,7 +94,8 @@ def _rewrite(old: Path, new: Path) -> None:
 
 
 def _order(db: duckdb.DuckDBPyConnection, name: str) -> str:
-    rows = db.execute("SELECT column_name FROM duckdb_columns() WHERE database_name = 'old' AND table_name = ?", [name]).fetchall()
+    told = f"SELECT column_name FROM duckdb_columns() WHERE database_name = 'old' AND table_name = {literal(name)}"
+    rows = db.execute(told).fetchall()  # without a parameter: with one DuckDB would load pandas
     columns = [column for column in _ORDER if (column,) in rows]
     return f" ORDER BY {', '.join(columns)}" if columns else ""
 
@@ -111,10 +112,12 @@ def _parts(db: duckdb.DuckDBPyConnection) -> Iterator[str]:
 
 
 def _count_on(db: duckdb.DuckDBPyConnection) -> None:
-    """The counters go on where the old ones stand."""
+    """The counters go on where the old ones stand, and beyond every number that was given."""
     told = "SELECT sequence_name, coalesce(last_value + increment_by, start_value) FROM duckdb_sequences() WHERE database_name = 'old'"
+    given = "SELECT coalesce(max(batch), 0) FROM (SELECT batch FROM journal UNION ALL SELECT batch FROM grades)"
+    beyond = {"batches": 1 + (db.execute(given).fetchone() or (0,))[0]}
     for name, following in db.execute(told).fetchall():
-        db.execute(f'CREATE OR REPLACE SEQUENCE "{name}" START {int(following)}')
+        db.execute(f'CREATE OR REPLACE SEQUENCE "{name}" START {max(int(following), beyond.get(name, 1))}')
 
 
 def _prove(db: duckdb.DuckDBPyConnection, old: Path, name: str) -> None:

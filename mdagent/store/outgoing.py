@@ -131,8 +131,8 @@ def _plain(reader: Reader, requests: Sequence[BarRequest], sources: Sequence[str
 
 def _needs_nothing(held: Held, split: date | None, known: Sequence[tuple[datetime, datetime]]) -> bool:
     """Are these adjusted prices still what they were when they came?"""
-    if split is not None and split >= held.oldest.date():
-        return False
+    if split is not None and (held.raw_volume or split >= held.oldest.date()):
+        return False  # the volume counts the shares of its day, or the prices came before the split
     if held.oldest.date() == held.newest.date():
         return True
     reached = known_to(known, datetime.combine(held.oldest.date(), time())) if held.basis is Adjustment.SPLITS else None

@@ -160,4 +160,4 @@ def migrate(db: DuckDBPyConnection, version: int) -> None:
     for number, migration in enumerate(MIGRATIONS[version:], version + 1):
         db.execute(migration)
         db.execute("DELETE FROM meta WHERE key = 'version'")
-        db.execute("INSERT INTO meta VALUES ('version', ?)", [str(number)])
+        db.execute(f"INSERT INTO meta VALUES ('version', '{number}')")

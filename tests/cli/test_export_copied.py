@@ -90,6 +90,13 @@ def test_a_split_since_the_delivery_is_heeded(stocked: Shell) -> None:
     assert same(stocked) == 42
 
 
+def test_a_volume_in_shares_of_its_day_is_brought_to_those_of_today(stocked: Shell) -> None:
+    spoil(stocked, "UPDATE bars SET raw_volume = true")
+    day = "DATE '2024-01-17', 4.0, NULL, TIMESTAMP '2024-01-17 22:30:00', 1, false, NULL"
+    spoil(stocked, f"INSERT INTO actions VALUES ('AAPL', 'yahoo', 'split', {day})")
+    assert same(stocked) == 42
+
+
 def test_bars_without_currency_or_volume_are_copied_as_such(stocked: Shell) -> None:
     spoil(stocked, "UPDATE bars SET currency = NULL, volume = CASE WHEN ts > TIMESTAMP '2024-01-10' THEN volume END WHERE symbol = 'MSFT'")
     assert same(stocked) == 42

@@ -184,6 +184,13 @@ def test_bars_lie_in_the_order_in_which_they_are_read(stocked: Shell) -> None:
     assert rows == sorted(rows)
 
 
+def test_a_counter_that_fell_behind_is_set_right(stocked: Shell) -> None:
+    spoil(stocked, SPOILT["counter of batches"])
+    assert "mdagent store compact" in checked(stocked, code=9)["counter of batches"]["next_step"]
+    stocked.good("store", "compact")
+    assert {row["state"] for row in checked(stocked).values()} == {"ok"}
+
+
 def test_a_table_that_we_do_not_know_is_kept(stocked: Shell) -> None:
     spoil(stocked, "CREATE TABLE mine AS SELECT 1 AS one")
     stocked.good("store", "compact")
