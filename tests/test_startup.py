@@ -109,6 +109,11 @@ def test_the_facts_of_the_sources_need_the_ledger_alone(home: Path) -> None:
     assert loaded(home, "sources", "list", "--csv") == {"sqlite3"}
 
 
+def test_a_backfill_that_finds_nothing_missing_draws_and_judges_nothing(home: Path) -> None:
+    told = loaded(home, "backfill", "AAPL", "--start", "2024-01-02", "--end", "2024-05-01", "--progress", "plain")
+    assert told & {"pandas", "rich", "matplotlib", "scipy", "exchange_calendars"} == set()
+
+
 def test_a_settings_file_costs_its_parser(home: Path, tmp_path: Path) -> None:
     file = tmp_path / "mdagent.yaml"
     file.write_text("fetch:\n  deadline: 30\n")

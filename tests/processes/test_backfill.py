@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,23 @@ def test_a_signal_lets_the_write_finish_and_the_same_command_goes_on(market: Mar
     assert len(tables(program)["bars"]) == 40 * 21
 
 
+def killed(market: Market, program: Program, dice: random.Random) -> bool:
+    """Start a backfill and kill it, most times once it asks; was it still alive?"""
+    before = market.provider.requests if dice.random() < 0.9 else -1
+    with program.start("backfill", "@symbols.txt", *WINDOW, "--quiet") as running:
+        while market.provider.requests <= before and running.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(0.01)
+        try:
+            running.wait(dice.uniform(0.0, 0.5))
+        except subprocess.TimeoutExpired:
+            running.kill()
+            return True
+        finally:
+            running.communicate()
+    return False
+
+
 def drill(market: Market, count: int, kills: int, seed: int) -> str:
     """One backfill, killed again and again; what its store holds in the end is what that of an undisturbed one holds."""
     dice, symbols = random.Random(seed), universe(count)
@@ -122,14 +140,8 @@ def drill(market: Market, count: int, kills: int, seed: int) -> str:
     program, died = market.machine(), 0
     (program.home / "symbols.txt").write_text("\n".join(symbols))
     for _ in range(kills):
-        with program.start("backfill", "@symbols.txt", *WINDOW) as running:
-            try:
-                running.wait(dice.uniform(0.3, 1.3))
-            except subprocess.TimeoutExpired:
-                running.kill()
-                died += 1
-            running.communicate()
-        if not died or (program.store.exists() and len(tables(program)["bars"]) == count * 21):
+        died += killed(market, program, dice)
+        if program.store.exists() and len(tables(program)["bars"]) == count * 21:
             break
     code, err = finished(program.start("backfill", "@symbols.txt", *WINDOW))
     assert code == 0, err
