@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -27,15 +26,24 @@ def contents(store: Path) -> list[tuple[object, ...]]:
         return db.execute("SELECT count(*), sum(hash(b)::HUGEINT), (SELECT count(*) FROM journal) FROM bars b").fetchall()
 
 
-def kill_one(program: Program, after: float) -> int:
-    """The exit code of a compaction that is killed so many seconds after its start, if it is not over by then."""
+def kill_one(program: Program, part: float) -> int:
+    """The exit code of a compaction that is killed when the new file is that part of the old one, if it is not over by then."""
+    least = part * program.store.stat().st_size
     with program.start("store", "compact") as child:
-        try:
-            child.wait(after)
-        except subprocess.TimeoutExpired:
-            child.kill()
+        while child.poll() is None:
+            if any(written(p) >= least for p in program.store.parent.iterdir() if ".new-" in p.name):
+                child.kill()
+                break
         child.communicate()
         return child.returncode
+
+
+def written(path: Path) -> int:
+    """The size of a file that may be gone by now, which is as good as none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 def drill(folder: Path, kills: int, seed: int) -> tuple[int, int]:
@@ -45,8 +53,8 @@ def drill(folder: Path, kills: int, seed: int) -> tuple[int, int]:
     with duckdb.connect(program.store) as db:
         db.execute(FULL.format(MANY))
     before, codes = contents(program.store), []
-    for _ in range(kills):
-        codes.append(kill_one(program, dice.uniform(0.3, 1.6)))
+    for turn in range(kills):
+        codes.append(kill_one(program, dice.uniform(0.0, 1.0) if turn else 0.0))
         assert contents(program.store) == before
     done = program.run("store", "compact")
     assert (done.returncode, contents(program.store)) == (0, before)
