@@ -299,7 +299,7 @@ NOT_YET = {
     "PP03": "no source answers in pages yet",
     "PP04": "no source answers in pages yet",
     "CS08": "budgets and plans come with the limiter",
-    "CA10": "backfill is not there yet",
+    "CA10": "a backfill that is stopped is told by real processes (tests/processes/test_backfill.py)",
     "AP01": "there is no HTTP API yet",
     "AP02": "there is no HTTP API yet",
     "AP03": "there is no HTTP API yet",
