@@ -113,7 +113,6 @@ def long_wicks(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarr
     beside[1:] = tape.ranges[:-1]
     np.maximum(beside[:-1], tape.ranges[1:], out=beside[:-1])
     usual = np.maximum(np.maximum(tape.range_scale, _BESIDE * beside), 1e-12)  # turmoil does not come and go in a day
-    usual *= _opening(tape)
     times = reach / usual
     found = np.zeros(len(tape), dtype=bool)
     some = np.flatnonzero(times > _WICK * threshold)
@@ -124,18 +123,16 @@ def long_wicks(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarr
     least = max(_WICK + 8.0 * max(0.0, habit - 2.0), _longest_by_chance(times)) * threshold
     for t in some.tolist():
         body = float(top[t] - bottom[t]) / float(usual[t])
-        found[t] = times[t] > least * (1.0 + 0.5 * max(0.0, body - 1.0)) * _busy(tape, t)
+        found[t] = times[t] > least * (1.0 + 0.5 * max(0.0, body - 1.0)) * _busy(tape, t) * _opening(tape, t)
     return found, reach
 
 
-def _opening(tape: Tape) -> np.ndarray:
-    """How much wider the first row after a pause may be: within a day, markets open on thin books."""
-    pauses = np.diff(tape.ts)
-    usual = np.median(pauses) if len(pauses) else np.timedelta64(0, "us")
-    wider = np.ones(len(tape))
-    if usual < np.timedelta64(1, "D"):
-        wider[1:][pauses > _PAUSE * usual] = _THIN
-    return wider
+def _opening(tape: Tape, t: int) -> float:
+    """How much wider row `t` may be, where it is the first after a pause: within a day, markets open on thin books."""
+    before = np.diff(tape.ts[max(0, t - 20) : t + 1])
+    if len(before) < 2 or before[:-1].min() >= np.timedelta64(1, "D"):
+        return 1.0
+    return _THIN if before[-1] > _PAUSE * np.median(before[:-1]) else 1.0
 
 
 def _longest_by_chance(times: np.ndarray) -> float:
