@@ -11,6 +11,7 @@ import typer
 from mdagent.cli.data import AsCsv, AsJson, Format, IntervalWord
 from mdagent.cli.page import Page
 from mdagent.errors import NoBars, UsageError
+from mdagent.quality.counted import many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -81,7 +82,7 @@ def repair(
         found, made = _apply(agent, wanted, who_decides(by, terminal)) if apply else (_propose(agent, wanted), [])
     _tell(found, terminal, chosen)
     for one in made:
-        words = f"repair {one.number}: {one.bars} bars of {one.series.source} ({one.type}) are stored as {one.series.source}~repaired"
+        words = f"repair {one.number}: {many(one.bars)} of {one.series.source} ({one.type}) stored as {one.series.source}~repaired"
         terminal.say(f"{words}; mdagent repair {name.ticker} --undo {one.number} takes it back")
     if apply and not made:
         terminal.say("nothing was applied")
@@ -137,7 +138,7 @@ def _undo(agent: Agent, symbol: str, number: int, terminal: Terminal) -> None:
 
     with agent.store.writing("repair") as writer:
         one = undo_repair(writer.ask, number, symbol, agent.run_name(), agent.clock.now())
-    terminal.say(f"repair {one.number} is undone: {one.bars} bars of {one.series.source} ({one.type}) are again what the source says")
+    terminal.say(f"repair {one.number} is undone: {many(one.bars)} of {one.series.source} ({one.type}) again what the source says")
 
 
 def _tell(found: Proposals, terminal: Terminal, chosen: str) -> None:

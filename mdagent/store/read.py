@@ -9,7 +9,7 @@ from mdagent.sessions import Session
 from mdagent.store.decided import DECIDED
 from mdagent.store.gradebook import earned
 from mdagent.store.literal import aware, literal, naive
-from mdagent.store.schema import KEY, QUARANTINED
+from mdagent.store.schema import BEST, KEY, QUARANTINED
 from mdagent.store.series import deliveries, join, knows, rows_of
 
 if TYPE_CHECKING:
@@ -338,7 +338,7 @@ def united(request: BarRequest, joint: Joint, *, apart: bool) -> tuple[str, list
     if len(selects) == 1:
         return f"{selects[0]} ORDER BY ts", words
     of = "ts, source" if apart else "ts"
-    best = f" QUALIFY row_number() OVER (PARTITION BY {of} ORDER BY provisional, score DESC, source, rank) = 1"
+    best = f" QUALIFY row_number() OVER (PARTITION BY {of} ORDER BY {BEST}, rank) = 1"
     union = " UNION ALL ".join(f"SELECT *, {rank} AS rank FROM ({one})" for rank, one in enumerate(selects))
     return f"SELECT * EXCLUDE (rank) FROM ({union}){best} ORDER BY ts, source", words
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mdagent.market import FILE
 from mdagent.store.decided import settled
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 KEY = "symbol = ? AND interval = ? AND source = ? AND adjustment = ?"
+# Which of several bars of a stamp is served: the final and best graded one; of equals a provider's before an imported one, then by name.
+BEST = f"provisional, score DESC, starts_with(source, '{FILE}'), source"
 QUARANTINED = "q.symbol = ? AND q.interval = ? AND q.source = ? AND q.adjustment = ?"
 
 _V1 = """
@@ -138,7 +141,7 @@ _V3 += f"""
 CREATE VIEW settled AS SELECT * FROM {settled()};
 CREATE VIEW consolidated AS
     SELECT * EXCLUDE (mark) REPLACE (mark AS source) FROM settled
-    QUALIFY row_number() OVER (PARTITION BY symbol, interval, adjustment, ts ORDER BY provisional, score DESC, source) = 1;
+    QUALIFY row_number() OVER (PARTITION BY symbol, interval, adjustment, ts ORDER BY {BEST}) = 1;
 """
 
 # Results that are pinned by a name, and a mark of each of their bars.

@@ -137,13 +137,18 @@ def _why(row: Sequence[Any], others: Sequence[Sequence[Any]], file: Dossier) -> 
     if not others:
         yield "it is the only one that can stand here"
     else:
-        following = min(others, key=lambda r: (r[12], -r[11], r[8]))
+        following = min(others, key=lambda r: (r[12], -r[11], r[8].startswith(FILE), r[8]))
         if following[12] and not row[12]:
             yield "it is final, all others are provisional"
         elif row[11] > following[11]:
             yield f"its score of {row[11]:.1f} is the highest, before {following[8]} with {following[11]:.1f}"
         else:
-            yield f"its score of {row[11]:.1f} is as high as that of {following[8]}; of equals the first by name is taken"
+            rule = (
+                "a provider comes before a file"
+                if following[8].startswith(FILE) and not name.startswith(FILE)
+                else "the first by name is taken"
+            )
+            yield f"its score of {row[11]:.1f} is as high as that of {following[8]}; of equals {rule}"
     ruled = rule_on(name, file.overrides)
     if ruled and ruled.decision == ACCEPT:
         yield f"{ruled.who} accepted it: {ruled.reason}"

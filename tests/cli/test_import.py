@@ -54,6 +54,18 @@ def test_what_is_imported_comes_out_again_under_the_name_of_the_file(shell: Shel
     assert row == [{"source": "file:acme", "currency": "USD", "provisional": "false"}]
 
 
+def test_of_bars_as_good_as_a_providers_the_providers_are_served(shell: Shell) -> None:
+    shell.good("fetch", "AAPL", *JANUARY, "--source", "yahoo")
+    shell.good("export", "AAPL", "-o", "copy.csv")
+    told = shell.good("fetch", "AAPL", *JANUARY).rows
+    taken(shell, str(shell.cwd / "copy.csv"), "--symbol", "AAPL", "--source", "acme")
+    assert {row["source"] for row in shell.good("query", "SELECT DISTINCT source FROM bars").rows} == {"file:acme", "yahoo"}
+    for words in (("fetch", "AAPL", *JANUARY), ("export", "AAPL")):
+        assert shell.good(*words).rows == told
+    assert "of equals a provider comes before a file" in shell.good("explain", "AAPL", told[3]["ts"]).out
+    assert {row["source"] for row in shell.good("query", "SELECT DISTINCT source FROM consolidated").rows} == {"yahoo"}
+
+
 def test_the_same_file_again_changes_nothing(shell: Shell) -> None:
     file = put(shell.cwd / "acme.csv", text(walk()))
     taken(shell, file, *AS_ACME)

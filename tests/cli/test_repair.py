@@ -76,7 +76,7 @@ def test_applied_the_repaired_row_comes_out_under_its_mark(three_sources: Shell)
     spike(three_sources)
     delivered = three_sources.good("query", "SELECT * FROM bars WHERE ts = '2023-08-08'").out
     said = three_sources.good("repair", "AAPL", "--apply", "--csv", "--by", "ann")
-    assert "repair 1: 1 bars of yahoo (bad_tick) are stored as yahoo~repaired; mdagent repair AAPL --undo 1 takes it back" in said.err
+    assert "repair 1: 1 bar of yahoo (bad_tick) stored as yahoo~repaired; mdagent repair AAPL --undo 1 takes it back" in said.err
     assert [(r["status"], r["number"]) for r in said.rows] == [("applied", "1")]
     row = export(three_sources, "2023-08-08")
     assert (row["source"], row["score"], row["grade"]) == ("yahoo~repaired", "86", "B")
@@ -124,7 +124,7 @@ def test_undone_what_the_source_says_stands_again(three_sources: Shell) -> None:
     before = export(three_sources, "2023-08-08")
     three_sources.good("repair", "AAPL", "--apply")
     said = three_sources.good("repair", "AAPL", "--undo", "1")
-    assert "repair 1 is undone: 1 bars of yahoo (bad_tick) are again what the source says" in said.err
+    assert "repair 1 is undone: 1 bar of yahoo (bad_tick) again what the source says" in said.err
     assert export(three_sources, "2023-08-08") == before
     assert three_sources.good("query", "SELECT undone_at IS NULL u FROM repairs").rows == [{"u": "false"}]
     again = three_sources.run("repair", "AAPL", "--undo", "1")
