@@ -20,6 +20,7 @@ from mdagent.quality.finding import (
     Absence,
     Severity,
 )
+from mdagent.quality.runs import runs_of
 from mdagent.quality.stale import resumes
 from mdagent.sessions import last_complete, period_end, period_of
 
@@ -91,19 +92,13 @@ def _cut_short(missing: np.ndarray) -> np.ndarray:
     return cut
 
 
-def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
-    """First and last place of each run."""
-    edges = np.diff(np.r_[0, mask.astype(np.int8), 0])
-    return list(zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) - 1).tolist(), strict=True))
-
-
 def _spanned(  # noqa: PLR0913, PLR0917  what a finding is made of
     case: Case, kind: str, severity: Severity, missing: np.ndarray, words: str, owed: int
 ) -> Finding:
     """A finding whose spans reach from each run of missing stamps to the bar after it, or from the bar before it where none follows."""
     stamps, due = np.sort(case.bars.ts), case.due
     spans = []
-    for first, last in _runs(missing):
+    for first, last in runs_of(missing):
         after = int(np.searchsorted(stamps, due[last], "right"))
         before = int(np.searchsorted(stamps, due[first], "left"))
         if after < len(stamps):
@@ -189,7 +184,7 @@ def _untraded(case: Case) -> np.ndarray:
         return alone
     made = np.zeros(len(here), dtype=bool)
     spot, tape = case.bars.symbol.kind == "fx", case.tape
-    for first, last in _runs(~here):
+    for first, last in runs_of(~here):
         if spot:
             made[first : last + 1] = _OWN_HOLIDAYS[0] <= last - first + 1 <= _OWN_HOLIDAYS[1]
         elif tape.trades and last - first < _LONGEST_HALT:

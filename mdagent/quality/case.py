@@ -12,6 +12,7 @@ import numpy as np
 from mdagent.quality.finding import Finding
 from mdagent.quality.modes import BALANCED
 from mdagent.quality.rubric import CEILINGS
+from mdagent.quality.runs import runs_of
 from mdagent.quality.tape import Tape
 from mdagent.quality.timetable import timetable_of, within
 
@@ -127,12 +128,8 @@ class Case:
         return instants(self.bars.ts[mask])
 
     def _runs(self, mask: np.ndarray) -> tuple[tuple[datetime, datetime], ...]:
-        places = np.flatnonzero(mask)
-        if not len(places):
-            return ()
-        cut = np.flatnonzero(np.diff(places) > 1)
-        first, last = places[np.r_[0, cut + 1]], places[np.r_[cut, len(places) - 1]]
-        return tuple(zip(instants(self.bars.ts[first]), instants(self.bars.ts[last]), strict=True))
+        runs = np.array(runs_of(mask), dtype=np.int64).reshape(-1, 2)
+        return tuple(zip(instants(self.bars.ts[runs[:, 0]]), instants(self.bars.ts[runs[:, 1]]), strict=True))
 
 
 @dataclass(frozen=True, slots=True)

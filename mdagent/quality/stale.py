@@ -9,6 +9,7 @@ import numpy as np
 from mdagent.quality.case import Outcome, suspects
 from mdagent.quality.counted import many
 from mdagent.quality.finding import Severity
+from mdagent.quality.runs import runs_of
 
 if TYPE_CHECKING:
     from mdagent.quality.case import Case
@@ -44,9 +45,9 @@ def stale(case: Case) -> Outcome:
 def halts(tape: Tape, silent: np.ndarray) -> np.ndarray:
     """Of runs of silent rows those after which trade begins anew with a jump and in crowds: a halt, and no fault of the feed's."""
     made = np.zeros(len(silent), dtype=bool)
-    edges = np.diff(np.r_[0, silent.astype(np.int8), 0])
-    for start, end in zip(np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist(), strict=True):
-        made[start:end] = end < len(tape) and not (tape.volume[start:end] > 0).any() and resumes(tape, end)
+    for first, last in runs_of(silent):
+        after = last + 1
+        made[first:after] = after < len(tape) and not (tape.volume[first:after] > 0).any() and resumes(tape, after)
     return made
 
 
@@ -87,9 +88,7 @@ def _runs_of(mask: np.ndarray, fewest: int) -> np.ndarray:
 
 def _lengths(mask: np.ndarray) -> np.ndarray:
     """For each true row the length of its run, else 0."""
-    edges = np.diff(np.r_[0, mask.astype(np.int8), 0])
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     made = np.zeros(len(mask), dtype=np.int64)
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        made[start:end] = end - start
+    for first, last in runs_of(mask):
+        made[first : last + 1] = last - first + 1
     return made
