@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    import httpx
+
     from mdagent.clock import Clock
     from mdagent.config import Settings, SourceSettings
     from mdagent.guard.allowance import Allowance
@@ -71,7 +73,8 @@ class Agent:
     """Settings, clock and stores, put together. `say` is told what a waiting person should know; `renew` reads the settings
     anew (raising ConfigError) when another process publishes an epoch, or one of the `watched` files changes during a long
     fetch. `dice` is the chance behind the pauses between tries. `progress` hears of each symbol done: how many, of how many;
-    `prepare` is called before anything is sent."""
+    `prepare` is called before anything is sent. `transport` takes the place of the world's own, and outlives the agent; `called` takes
+    the place of the process in the names of runs."""
 
     settings: Settings
     clock: Clock
@@ -81,6 +84,8 @@ class Agent:
     dice: Dice | None = None
     progress: Callable[[int, int, str], None] = lambda *_: None
     prepare: Callable[[], None] = lambda: None
+    transport: httpx.AsyncBaseTransport | None = None
+    called: str = ""
     _ledger: Ledger | None = None
     _epoch: int = -1
     _edited: bool = False
@@ -497,7 +502,7 @@ class Agent:
         from mdagent.work.gate import Gate
 
         world, dice = self.settings.world, self.dice or random.SystemRandom()
-        wire = open_wire(world, self.clock, options=wire_options(self.settings))
+        wire = open_wire(world, self.clock, options=wire_options(self.settings), transport=self.transport)
         try:
             bounds = allowance or Allowance()
             yield Gate(self.ledger, wire, self.clock, dice, self.run_name() + tag, self.policy, self.say, world, bounds)
@@ -508,7 +513,7 @@ class Agent:
         """What the journal calls what this process writes now."""
         import os
 
-        return f"{self.clock.now():%Y%m%dT%H%M%S}-{os.getpid()}"
+        return f"{self.clock.now():%Y%m%dT%H%M%S}-{self.called or os.getpid()}"
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  what the coroutine returns
         from mdagent.work.run import to_the_end

@@ -29,12 +29,14 @@ class Gone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request that arrived, and what became of it."""
+    """A request that arrived, and what became of it. `over`: the allowance that it would have passed, so that it was refused."""
 
     at: datetime
     host: str
     path: str
     status: int
+    name: str = ""  # of the provider
+    over: Allowance | None = None
 
 
 @dataclass(eq=False)
@@ -64,19 +66,19 @@ class Provider:
         """The reply to a GET, and its headers. Raises Gone."""
         now = self.clock.now()
         ask = replace(ask, now=int(now.timestamp()))
-        reply, told = self._judged(dialect, ask, client, now)
+        reply, told, over = self._judged(dialect, ask, client, now)
         with self._lock:
-            self.log.append(Seen(now, ask.origin.partition("//")[2], ask.path, reply.status))
+            self.log.append(Seen(now, ask.origin.partition("//")[2], ask.path, reply.status, dialect.name, over))
             number = len(self.log)
         return reply, {**_headers(reply, now, number), **told, **reply.headers}
 
-    def _judged(self, dialect: Dialect, ask: Ask, client: str, now: datetime) -> tuple[Reply, Mapping[str, str]]:
+    def _judged(self, dialect: Dialect, ask: Ask, client: str, now: datetime) -> tuple[Reply, Mapping[str, str], Allowance | None]:
         plan, who = next(iter(dialect.plans)), client
         if dialect.key_in is not None:
             who = dialect.key_in(ask)
             known = {sandbox_key(dialect.name, name): name for name in (*dialect.plans, RETIRED)}
             if who not in known:
-                return dialect.refuse(ask, "bad key" if who else "no key"), {}
+                return dialect.refuse(ask, "bad key" if who else "no key"), {}, None
             plan = known[who]
             if plan == RETIRED:
                 raise Gone(dialect.name)
@@ -86,14 +88,14 @@ class Provider:
         with self._lock:
             spent = self._spent(windows, self._past(dialect.name, who, now), weight, now)
         if spent is not None:
-            return dialect.refuse(ask, spent), {}
+            return dialect.refuse(ask, spent), {}, spent
         reply = dialect.answer(ask)
         cost = weight if reply.cost is None else reply.cost
         with self._lock:
             past = self._past(dialect.name, who, now)
             past.append((now.timestamp(), cost))
             left = windows[0].limit - _used(windows[0], past, now) if windows else 0
-        return reply, dialect.headers(cost, left)
+        return reply, dialect.headers(cost, left), None
 
     def _past(self, name: str, who: str, now: datetime) -> deque[tuple[float, int]]:
         past, moment = self._granted.setdefault((name, who), deque()), now.timestamp()
