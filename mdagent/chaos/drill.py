@@ -170,7 +170,7 @@ class _Before:
         run = self.run
         self.began = run.scene.clock.monotonic()
         self.calls, self.heard = len(run.desk.calls), len(run.desk.heard)
-        self.logged = len(run.scene.market.provider.log)
+        self.logged, self.overruns = len(run.scene.market.provider.log), len(run.scene.market.provider.overruns)
         self.token = run.ledger.rows("SELECT coalesce(max(id), 0) FROM attempts")[0][0]
         self.changes = Counter(run.watch.changes)
         gc.collect()
@@ -179,7 +179,8 @@ class _Before:
     def phase(self, name: str, *, audited: bool) -> Phase:
         """The phase that ends now; with what the store holds, where it is audited."""
         run, desk = self.run, self.run.desk
-        log = run.scene.market.provider.log[self.logged :]
+        over = Counter(run.scene.market.provider.overruns[self.overruns :])
+        seen = Counter(run.scene.source_of(one.host) or one.host for one in run.scene.market.provider.log[self.logged :])
         ours = run.ledger.rows("SELECT source, count(*) FROM attempts WHERE id > ? AND state <> 'refunded' GROUP BY source", self.token)
         audit = _audit(run) if audited else _Audit(len(desk.served), dict(desk.wrong), 0, 0)
         grown = Machine(max(0.0, _memory() - self.memory), max(0, _files() - self.files)) if audited else Machine()
@@ -189,9 +190,9 @@ class _Before:
             run.scene.clock.monotonic(),
             tuple(desk.calls[self.calls :]),
             tuple(desk.heard[self.heard :]),
-            Counter(one.name for one in log if one.over is None),
+            seen - over,
             dict(ours),
-            Counter(one.name for one in log if one.over is not None),
+            over,
             +(run.watch.changes - self.changes),
             audit.bars,
             audit.wrong,

@@ -62,5 +62,11 @@ STEPS: tuple[str, ...] = (
     ALTER TABLE attempts ADD COLUMN price_score REAL;
     ALTER TABLE attempts ADD COLUMN volume_score REAL
     """,
+    # 5: reports of experiments
+    """
+    CREATE TABLE drills (
+        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, experiment TEXT NOT NULL, seed INTEGER NOT NULL, verdict TEXT NOT NULL,
+        suite TEXT NOT NULL, told TEXT NOT NULL)
+    """,
 )
 VERSION = len(STEPS)

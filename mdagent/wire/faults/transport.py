@@ -37,6 +37,9 @@ class FaultTransport(httpx.AsyncBaseTransport):
         self.inner = inner
         self.plan = Plan(faults, clock, dice, began)
         self._source_of = source_of
+        provider = getattr(inner, "provider", None)
+        if provider is not None:
+            provider.faults = self.plan
 
     @property
     def events(self) -> list[Injected]:
@@ -57,7 +60,7 @@ class FaultTransport(httpx.AsyncBaseTransport):
         for fault in striking:
             if fault.kind in AFTER:
                 self.plan.note(fault, source)
-                reply = await AFTER[fault.kind](fault, reply, self.plan)
+                reply = AFTER[fault.kind](fault, reply, self.plan)
         return reply
 
     async def aclose(self) -> None:
