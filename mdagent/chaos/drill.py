@@ -200,6 +200,7 @@ class _Before:
             audit.twice,
             grown,
             run.scene.end,
+            len(run.scene.injected) if name == "during" else 0,
         )
 
 

@@ -49,7 +49,7 @@ class Machine(NamedTuple):
 class Phase(NamedTuple):
     """All that was seen of one phase. `theirs` and `ours` are requests by source as the provider counts them and as the ledger does;
     `over` those that the provider refused because they would have passed an allowance; `wrong` bars by symbol, interval and stamp, with
-    the letter of their grade; `changes` of state by breaker; `end`: when the last fault was over."""
+    the letter of their grade; `changes` of state by breaker; `end`: when the last fault was over; `struck`: how often a fault struck."""
 
     name: str
     began: float
@@ -66,6 +66,7 @@ class Phase(NamedTuple):
     twice: int
     machine: Machine
     end: float | None = None
+    struck: int = 0
 
     @property
     def good(self) -> list[Called]:
@@ -186,6 +187,7 @@ PROBES: Mapping[str, Probe] = {
     "quota_violations": Probe("requests that a provider refused because its quota was used", "requests", _violations),
     "uncounted_requests": Probe("requests that a provider counts and our ledger does not", "requests", _uncounted),
     "blocked_requests": Probe("requests to a source that had asked to be left alone", "requests", _blocked, phases=STRUCK),
+    "faults_met": Probe("requests that ran into a fault", "requests", lambda p: _counted(p.struck, len(p.calls)), phases=STRUCK),
     "attempts_per_call": Probe("requests for each call that sent any", "", _attempts),
     "state_changes": Probe(
         "changes of state of the breaker that changed most", "", lambda p: Sample(float(max(p.changes.values(), default=0)), len(p.calls) or 1), phases=STRUCK

@@ -23,6 +23,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 _ASKS = ("quote", "fetch", "backfill", "status")
 _INTERVALS = ("1m", "5m", "15m", "30m", "1h", "1d")
 _MOST_SYMBOLS = 1000
+_MOST_TIMES = 100  # that a fault comes again, where it is not said
 
 
 class _Place(NamedTuple):
@@ -205,34 +206,32 @@ def _bounds(place: _Place) -> tuple[Bound, ...]:
 
 
 def _faults(place: _Place) -> tuple[Fault, ...]:
-    return tuple(_fault(one) for one in place.items())
+    return tuple(fault for one in place.items() for fault in _fault(one))
 
 
-def _fault(place: _Place) -> Fault:
-    """What is not one of the four words that every fault has is a setting of its kind."""
+def _fault(place: _Place) -> list[Fault]:
+    """What is not one of the words that every fault has is a setting of its kind. One that comes again is several."""
     told = place.mapping()
-    own = {key: one for key, one in told.items() if key not in _FAULT}
-    common = _fields(place._replace(node=Node({k: n for k, n in place.node.value.items() if k in _FAULT}, place.node.line)), _FAULT, ("kind",))  # type: ignore[union-attr]
-    settings = {key: _setting(one) for key, one in own.items()}
-    made = Fault(
-        common["kind"],
-        common.get("sources", ()),
-        common.get("start", 0.0),
-        common.get("for", float("inf")),
-        common.get("probability", 1.0),
-        settings,
-    )
+    if "kind" not in told:
+        raise place.refuse("kind is missing")
+    common = {key: _FAULT[key](one) for key, one in told.items() if key in _FAULT}
+    settings = {key: _setting(one) for key, one in told.items() if key not in _FAULT}
+    start, every = common.get("start", 0.0), common.get("every")
+    if every is not None and not common.get("for", every) < every:
+        raise told["every"].refuse("must be longer than the fault is on each time (for)")
+    made = Fault(common["kind"], common.get("sources", ()), start, common.get("for", float("inf")), common.get("probability", 1.0), settings)
     try:
-        return completed(made)
+        first = completed(made)
     except ConfigError as error:
         msg = f"{place.file}:{place.node.line}: {place.path}: {error.message}"
         raise ConfigError(msg, error.hint) from None
+    return [first] if every is None else [first._replace(start=start + n * every) for n in range(common.get("times", _MOST_TIMES))]
 
 
 def _setting(place: _Place) -> object:
     """A number, a time in seconds, or a word."""
     raw = place.node.value
-    return _span(place) if isinstance(raw, str) and _SPAN.match(raw) else place.node.plain()
+    return _span(place) if isinstance(raw, str) and _SPAN.match(raw) and not raw[-1].isdigit() else place.node.plain()
 
 
 _HABIT: dict[str, Callable[[_Place], Any]] = {
@@ -247,7 +246,10 @@ _HABIT: dict[str, Callable[[_Place], Any]] = {
     "deadline": _positive_span,
     "after": _span,
 }
-_FAULT: dict[str, Callable[[_Place], Any]] = {"kind": _text, "sources": _sources, "start": _span, "for": _positive_span, "probability": _number}
+_FAULT: dict[str, Callable[[_Place], Any]] = {"kind": _text, "sources": _sources, "start": _span, "for": _positive_span, "probability": _number,
+    "every": _positive_span,
+    "times": _whole(1, 1000),
+}
 _PHASES: dict[str, Callable[[_Place], Any]] = {"before": _positive_span, "during": _positive_span, "after": _positive_span}
 _EXPERIMENT: dict[str, Callable[[_Place], Any]] = {
     "title": _text,

@@ -14,7 +14,20 @@ if TYPE_CHECKING:
 
     from mdagent.chaos.experiment import Experiment
 
-QUICK = ("primary-down",)
+QUICK = (
+    "primary-down",
+    "primary-black-hole",
+    "garbage",
+    "last-one-slow",
+    "all-down",
+    "flapping",
+    "network-cut",
+    "shared-quota",
+    "storm-of-429",
+    "half-fail",
+    "bad-bodies",
+    "cut-bodies",
+)
 STANDARD = QUICK
 SUITES: Mapping[str, tuple[str, ...]] = {"quick": QUICK, "standard": STANDARD}
 
