@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from mdagent.chaos.ear import Heard
 
 _GOOD = ("A", "B")
-ALL, STRUCK, LATER = ("before", "during", "after"), ("during",), ("after",)
+ALL, STRUCK, LATER, WARM = ("before", "during", "after"), ("during",), ("after",), ("during", "after")  # before, modules are loaded
+_INSTANT = 0.001  # seconds: sums of floats are not exact
 
 
 class Called(NamedTuple):
@@ -153,7 +154,7 @@ def _blocked(phase: Phase) -> Sample | None:
 
 
 def _within(one: Heard, heard: Sequence[Heard]) -> bool:
-    return any(told.source == one.source and told.ended <= one.began < told.ended + told.rest for told in heard if told.rest)
+    return any(told.source == one.source and told.ended <= one.began < told.ended + told.rest - _INSTANT for told in heard if told.rest)
 
 
 def _recovery(phase: Phase) -> Sample | None:
@@ -192,6 +193,6 @@ PROBES: Mapping[str, Probe] = {
     "state_changes": Probe(
         "changes of state of the breaker that changed most", "", lambda p: Sample(float(max(p.changes.values(), default=0)), len(p.calls) or 1), phases=STRUCK
     ),
-    "memory": Probe("MiB that the process grew", "MiB", lambda p: Sample(p.machine.memory, 1), machine=True),
-    "open_files": Probe("files left open", "", lambda p: Sample(float(p.machine.files), 1), machine=True),
+    "memory": Probe("MiB that the process grew", "MiB", lambda p: Sample(p.machine.memory, 1), phases=WARM, machine=True),
+    "open_files": Probe("files left open", "", lambda p: Sample(float(p.machine.files), 1), phases=WARM, machine=True),
 }

@@ -44,6 +44,7 @@ _MEMORY = 600.0  # seconds of requests that the retry budget looks back on
 _HOUR = timedelta(hours=1)
 _SYMBOL_MEMORY = timedelta(hours=24)
 _OURS, _LATELY = 5, timedelta(minutes=10)  # so many requests in that time that a source did not understand are held to be our fault
+_SHARE = 0.6  # of the time that is left, while others could still answer: who only drips is not to use up all of it
 _SHORTEST_WAIT, _SAME = 0.02, timedelta(seconds=LOOK)
 MISTAKEN = "mistaken: "  # begins the reason why a symbol is not asked for, where the source takes it for another
 
@@ -219,7 +220,8 @@ class Gate:
             self._settle(exchange, late, telling)
             return exchange
         try:
-            seconds = min(policy.limits.total, call.deadline + telling.waited - start)
+            left = call.deadline + telling.waited - start
+            seconds = min(policy.limits.total, left * _SHARE if call.others and not call.patience else left)
             exchange = await self._send(source, request, exchange, seconds)
         finally:  # cancelled on the way, too: it was sent, so it is charged
             ms = 1000 * (self.clock.monotonic() - start)
