@@ -6,6 +6,7 @@ import gc
 import os
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -17,6 +18,7 @@ from mdagent.chaos.probes import PROBES, Machine, Phase, Sample, holds
 from mdagent.chaos.scene import Scene, roomy, settled
 from mdagent.chaos.truth import compare
 from mdagent.store.ledger import open_ledger
+from mdagent.store.soundness import BAD, looks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +58,7 @@ def run(experiment: Experiment, settings: Settings, seed: int | None = None, say
     """Run it on virtual time against the sandbox, in a folder that is gone afterwards; a SIGINT rolls back, too. Raises ConfigError."""
     with TemporaryDirectory(prefix="mdagent-chaos-", dir=roomy()) as folder:
         scene = Scene(experiment, experiment.seed if seed is None else seed, settled(settings, experiment, Path(folder)))
-        with open_ledger(scene.settings.ledger, scene.clock) as ledger:
+        with open_ledger(scene.settings.ledger, scene.wrist) as ledger:
             return _Run(scene, ledger, say).whole()
 
 
@@ -118,7 +120,8 @@ class _Run:
         self.desk.after_each = lambda call: self._after(call, crew, before, name)
         self.say(f"{name} the faults: {seconds:g} s of {len(self.people)} who ask")
         try:
-            crew.run([(person.habit.after, lambda p=person: p.live(until)) for person in self.people])  # type: ignore[misc]
+            hands = self.scene.hands() if name == "during" else []
+            crew.run([*((person.habit.after, partial(person.live, until)) for person in self.people), *hands])
             rest = until - self.scene.clock.monotonic()
             if not crew.over and rest > 0:
                 self.scene.clock.pause(rest)
@@ -182,7 +185,7 @@ class _Before:
         over = Counter(run.scene.market.provider.overruns[self.overruns :])
         seen = Counter(run.scene.source_of(one.host) or one.host for one in run.scene.market.provider.log[self.logged :])
         ours = run.ledger.rows("SELECT source, count(*) FROM attempts WHERE id > ? AND state <> 'refunded' GROUP BY source", self.token)
-        audit = _audit(run) if audited else _Audit(len(desk.served), dict(desk.wrong), 0, 0)
+        audit = _audit(run) if audited else _Audit(len(desk.served), dict(desk.wrong), 0, 0, 0)
         grown = Machine(max(0.0, _memory() - self.memory), max(0, _files() - self.files)) if audited else Machine()
         return Phase(
             name,
@@ -200,6 +203,9 @@ class _Before:
             audit.twice,
             grown,
             run.scene.end,
+            audit.faults,
+            run.scene.held_locks,
+            run.scene.broken_locks,
             len(run.scene.injected) if name == "during" else 0,
         )
 
@@ -209,21 +215,23 @@ class _Audit(NamedTuple):
     wrong: dict[tuple[str, str, int], str]
     lost: int
     twice: int
+    faults: int
 
 
 def _audit(run: _Run) -> _Audit:
     """What the store says now of every bar that was ever asked for, against the truth and against the answers."""
     desk, agent = run.desk, run.people[0].desk.agent
-    wrong, twice, there = dict(desk.wrong), 0, set()
+    wrong, twice, faults, there = dict(desk.wrong), 0, 0, set()
     with agent("audit", run.scene.market, run.people[0].dice) as auditor:
         if auditor.store.exists():
             with auditor.store.reading("chaos") as reader:
+                faults = sum(look.wrong for look in looks(reader.ask, auditor.clock.now()) if look.state == BAD)
                 for (name, interval), request in sorted(desk.windows.items()):
                     found = compare(reader.bars([request]), request, run.scene.clock.now())
                     twice += found.twice
                     there |= {(name, interval, stamp) for stamp in found.stamps}
                     wrong |= {(name, interval, stamp): letter for stamp, letter in found.wrong.items()}
-    return _Audit(len(there), wrong, len(desk.served - there), twice)
+    return _Audit(len(there), wrong, len(desk.served - there), twice, faults)
 
 
 def _memory() -> float:

@@ -50,7 +50,8 @@ class Machine(NamedTuple):
 class Phase(NamedTuple):
     """All that was seen of one phase. `theirs` and `ours` are requests by source as the provider counts them and as the ledger does;
     `over` those that the provider refused because they would have passed an allowance; `wrong` bars by symbol, interval and stamp, with
-    the letter of their grade; `changes` of state by breaker; `end`: when the last fault was over; `struck`: how often a fault struck."""
+    the letter of their grade; `changes` of state by breaker; `end`: when the last fault was over; `struck`: how often a fault struck; `faults` are those that
+    the store's own check finds; `held` counts locks that another process held, `broken` those during which the store was changed."""
 
     name: str
     began: float
@@ -67,6 +68,9 @@ class Phase(NamedTuple):
     twice: int
     machine: Machine
     end: float | None = None
+    faults: int = 0
+    held: int = 0
+    broken: int = 0
     struck: int = 0
 
     @property
@@ -175,6 +179,8 @@ PROBES: Mapping[str, Probe] = {
     "wrong_of_any_grade": Probe("bars that differ from the truth, whatever their grade", "bars", lambda p: _counted(len(p.wrong), p.bars)),
     "lost_bars": Probe("bars that were served once and are not in the store any more", "bars", lambda p: _counted(p.lost, p.bars)),
     "duplicate_bars": Probe("bars that stand twice", "bars", lambda p: _counted(p.twice, p.bars)),
+    "store_faults": Probe("what the store's own check finds wrong with it", "rows", lambda p: _counted(p.faults, p.bars)),
+    "broken_locks": Probe("changes of the store while another process held its lock", "", lambda p: _counted(p.broken, p.held), phases=STRUCK),
     "staleness": Probe("for how long the oldest bar that an answer lacks at its end has been over", "s", _stale),
     "latency_p95": Probe("95 of 100 answers took no longer", "s", lambda p: _of(latencies(p), 0.95)),
     "latency_max": Probe("no answer took longer", "s", lambda p: _of(latencies(p), 1.0)),

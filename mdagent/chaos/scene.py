@@ -3,7 +3,10 @@ brings faults in and takes them out."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
@@ -13,14 +16,17 @@ import httpx
 
 from mdagent.agent import Agent
 from mdagent.chaos.crew import SharedClock
+from mdagent.clock import VirtualClock
 from mdagent.errors import ConfigError
 from mdagent.wire.faults import KINDS, FaultTransport
 from mdagent.wire.sandbox import SandboxTransport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from mdagent.chaos.experiment import Experiment
+    from mdagent.clock import Anchor
     from mdagent.config import Settings
     from mdagent.wire.faults import Fault, Injected
 
@@ -38,14 +44,40 @@ class Switch(httpx.AsyncBaseTransport):
         return await self.inner.handle_async_request(request)
 
 
+class Wrist(VirtualClock):
+    """The clock of the machine that mdagent runs on: that of the world, until it is set. Only its wall time can differ."""
+
+    def __init__(self, world: SharedClock) -> None:
+        super().__init__(world.now())
+        self._world = world
+        self.off = timedelta(0)
+
+    def now(self) -> datetime:
+        return self._world.now() + self.off
+
+    def monotonic(self) -> float:
+        return self._world.monotonic()
+
+    def anchor(self) -> Anchor:
+        told = self._world.anchor()
+        return told._replace(began=told.began + self.off // timedelta(microseconds=1))
+
+    def pause(self, seconds: float) -> None:
+        self._world.pause(seconds)
+
+
 @dataclass(eq=False)
 class Scene:
-    """One run's place in `folder`. `settings` are those of the user, with stores of their own and the keys of the sandbox."""
+    """One run's place. `settings` are those of the user, with stores of their own and the keys of the sandbox. `broken_locks`: how often
+    the store was changed while another process held its lock."""
 
     experiment: Experiment
     seed: int
     settings: Settings
     clock: SharedClock = field(init=False)
+    wrist: Wrist = field(init=False)
+    broken_locks: int = 0
+    held_locks: int = 0
     market: SandboxTransport = field(init=False)
     switch: Switch = field(init=False)
     faults: FaultTransport | None = None
@@ -53,6 +85,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.clock = SharedClock(self.experiment.clock)
+        self.wrist = Wrist(self.clock)
         self.market = SandboxTransport(self.clock, self.experiment.latency)
         self.switch = Switch(self.market)
 
@@ -63,7 +96,7 @@ class Scene:
 
     def agent(self, called: str, transport: httpx.AsyncBaseTransport, dice: Random) -> Agent:
         """A new one, as a new process would have it."""
-        return Agent(self.settings, self.clock, dice=dice, transport=transport, called=called)
+        return Agent(self.settings, self.wrist, dice=dice, transport=transport, called=called)
 
     def inject(self) -> None:
         """From now on the faults are on, each at its time."""
@@ -72,9 +105,20 @@ class Scene:
         self.spans = [(f, began + f.start, began + f.start + f.seconds) for f in self.experiment.faults]
         self.switch.inner = self.faults
 
+    def hands(self) -> list[tuple[float, Callable[[], None]]]:
+        """Who brings about, beside the people, the faults of the scene itself: when they begin, and what they do."""
+        until = self.clock.monotonic() + self.experiment.phases.during
+        mine = [fault for fault in self.experiment.faults if KINDS[fault.kind].where == "scene" and fault.start < self.experiment.phases.during]
+        return [(fault.start, partial(_HANDS[fault.kind], self, fault, until)) for fault in mine]
+
+    def strike(self, fault: Fault) -> None:
+        """Write down that a fault of the scene struck."""
+        if self.faults is not None:
+            self.faults.plan.note(fault, "scene")
+
     def roll_back(self) -> None:
         """No fault is on any more."""
-        now = self.clock.monotonic()
+        now, self.wrist.off = self.clock.monotonic(), timedelta(0)
         self.switch.inner = self.market
         self.spans = [(fault, start, min(end, now)) for fault, start, end in self.spans if start < now]
 
@@ -95,9 +139,39 @@ class Scene:
         return not all(down), not any(down)
 
 
+def _hold_lock(scene: Scene, fault: Fault, until: float) -> None:
+    """As another process would; the store may not change meanwhile."""
+    from mdagent.store.lock import locked
+
+    store, clock = scene.settings.store, scene.clock
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with locked(store, clock, write=True, wait=60.0, purpose="chaos"):
+        before = _looks(store)
+        scene.strike(fault)
+        clock.pause(max(0.0, min(fault.seconds, until - clock.monotonic())))
+        scene.held_locks += 1
+        scene.broken_locks += _looks(store) != before
+
+
+def _looks(store: Path) -> tuple[tuple[int, int] | None, ...]:
+    """Of the store and what DuckDB writes beside it: size and time of the last change."""
+    files = (store, store.with_name(store.name + ".wal"))
+    return tuple((told.st_size, told.st_mtime_ns) if f.exists() and (told := f.stat()) else None for f in files)
+
+
+def _set_clock(scene: Scene, fault: Fault, until: float) -> None:
+    scene.strike(fault)
+    scene.wrist.off += timedelta(seconds=float(fault.settings["by"]))
+    scene.clock.pause(max(0.0, min(fault.seconds, until - scene.clock.monotonic())))
+    scene.wrist.off -= timedelta(seconds=float(fault.settings["by"]))
+
+
+_HANDS: dict[str, Callable[[Scene, Fault, float], None]] = {"lock_held": _hold_lock, "clock_step": _set_clock}
+
+
 def _denies(fault: Fault, name: str) -> bool:
     """Does it keep a source from answering? What happens by chance, does not; who lies, answers."""
-    if fault.probability < 1.0 or (fault.sources and name not in fault.sources) or KINDS[fault.kind].where == "truth":
+    if fault.probability < 1.0 or (fault.sources and name not in fault.sources) or KINDS[fault.kind].where in ("truth", "scene"):
         return False
     return fault.kind not in _GENTLE or float(fault.settings.get("delay", 0.0)) >= _PATIENCE
 

@@ -91,6 +91,8 @@ KINDS: Final[Mapping[str, Kind]] = {
     "stale_feed": Kind("provider", "nothing later than the fault's beginning is told"),
     "delayed_feed": Kind("provider", "all is told late", {"delay": _seconds(3600.0, "seconds", 31 * 86400.0)}),
     **DEFECTS,
+    "lock_held": Kind("scene", "another process holds the lock of the store, and looks whether the store stays as it is"),
+    "clock_step": Kind("scene", "the clock of this machine is set, and set back at the end", {"by": Setting(-3600.0, "seconds", -4e7, 4e7)}),
 }
 
 
