@@ -109,7 +109,8 @@ class _Run:
             self._phase("after", experiment.phases.after)
         except KeyboardInterrupt:
             return self._outcome("interrupted", f"interrupted {PHASES[len(self.phases) - 1]} the faults")
-        broken = [f"{row.bound.probe} {phase}" for row in self._rows() for phase, held in zip(PHASES, row.held, strict=True) if held is False]
+        told = [(f"{row.bound.probe} {name}", held) for row in self._rows() for name, held in zip(PHASES, row.held, strict=True)]
+        broken = [name for name, held in told if held is False]
         return self._outcome("deviated", f"not kept: {', '.join(broken)}") if broken else self._outcome("held", "every claim held")
 
     def _phase(self, name: str, seconds: float) -> None:

@@ -56,11 +56,11 @@ class Desk:
         self.calls.append(call)
         self.after_each(call)
 
-    def keep(self, request: BarRequest, rows: Sequence[tuple[Any, ...]], found: Compared) -> None:
+    def keep(self, request: BarRequest, found: Compared) -> None:
         """Remember what an answer held."""
         name, interval = request.symbol.ticker, request.interval.value
-        before = self.windows.get((name, interval))
-        self.windows[name, interval] = request if before is None else request.over(min(before.start, request.start), max(before.end, request.end))
+        before = self.windows.get((name, interval), request)
+        self.windows[name, interval] = request.over(min(before.start, request.start), max(before.end, request.end))
         self.served |= {(name, interval, stamp) for stamp in found.stamps}
         self.wrong |= {(name, interval, stamp): letter for stamp, letter in found.wrong.items()}
 
@@ -167,11 +167,12 @@ class Person:
         name = request.symbol.ticker
         own = [row for row in rows if row[0] == name and row[1] == request.interval.value]
         found = compare(own, request, self.desk.clock.now())
-        self.desk.keep(request, own, found)
+        self.desk.keep(request, found)
         why = line.failure.kind.value if line.failure else "" if found.right else "wrong bars" if found.wrong else "missing bars"
         if not why and not found.bars:
             why = "no bars"
-        return self._called(ear, began, name, able, why=why, source=line.source or "", stale=found.stale, bars=found.bars, sent=line.requests)
+        told = self._called(ear, began, name, able, why=why, source=line.source or "")
+        return told._replace(stale=found.stale, bars=found.bars, sent=line.requests)
 
     def _status(self, agent: Agent, ear: Ear, began: float) -> list[Called]:
         """What `sources status` asks the ledger."""
@@ -190,17 +191,7 @@ class Person:
         return [self._called(ear, began, "", None, why="")]
 
     def _called(  # noqa: PLR0913  what there is to say of a call
-        self,
-        ear: Ear,
-        began: float,
-        symbol: str,
-        able: Sequence[str] | None,
-        *,
-        why: str,
-        source: str = "",
-        stale: float | None = None,
-        bars: int = 0,
-        sent: int | None = None,
+        self, ear: Ear, began: float, symbol: str, able: Sequence[str] | None, *, why: str, source: str = ""
     ) -> Called:
         """`able` are the sources that could serve it, () for whoever there is, None where none is needed."""
         ended = self.desk.clock.monotonic()
@@ -220,10 +211,8 @@ class Person:
             source,
             servable=some,
             struck=not each,
-            sent=len(ear.kept) if sent is None else sent,
+            sent=len(ear.kept),
             set_out=min(later) if later else None,
-            stale=stale,
-            bars=bars,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -49,9 +50,10 @@ class Machine(NamedTuple):
 
 class Phase(NamedTuple):
     """All that was seen of one phase. `theirs` and `ours` are requests by source as the provider counts them and as the ledger does;
-    `over` those that the provider refused because they would have passed an allowance; `wrong` bars by symbol, interval and stamp, with
-    the letter of their grade; `changes` of state by breaker; `end`: when the last fault was over; `struck`: how often a fault struck; `faults` are those that
-    the store's own check finds; `held` counts locks that another process held, `broken` those during which the store was changed."""
+    `over` those that the provider refused because they would have passed an allowance; `changes` of state by breaker; `wrong` bars by
+    symbol, interval and stamp, with the letter of their grade; `end`: when the last fault was over; `faults` are those that the store's
+    own check finds; `held` counts locks that another process held, `broken` those during which the store was changed; `struck`: how
+    often a fault struck."""
 
     name: str
     began: float
@@ -79,7 +81,8 @@ class Phase(NamedTuple):
         return [call for call in self.calls if not call.why]
 
 
-class Sample(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Sample:
     """What a probe found: a value, and where it is a share its numerator and denominator; of so many samples."""
 
     value: float
@@ -173,20 +176,29 @@ def _attempts(phase: Phase) -> Sample | None:
     return Sample(round(sum(call.sent for call in phase.calls) / asked, 6), asked) if asked else None
 
 
+def failures(phase: Phase) -> list[float]:
+    """Of each call that was not answered, how long it took; backfills apart."""
+    return [call.seconds for call in phase.calls if call.why and call.asks != "backfill"]
+
+
+def _changes(phase: Phase) -> Sample:
+    return Sample(float(max(phase.changes.values(), default=0)), len(phase.calls))
+
+
 PROBES: Mapping[str, Probe] = {
-    "availability": Probe("calls answered in time and rightly, of those that some working source could serve", "share", _availability, least=True),
+    "availability": Probe("answers in time and right, of the calls that a working source could serve", "share", _availability, least=True),
     "wrong_bars": Probe("bars graded A or B that differ from the truth", "bars", _wrong),
     "wrong_of_any_grade": Probe("bars that differ from the truth, whatever their grade", "bars", lambda p: _counted(len(p.wrong), p.bars)),
     "lost_bars": Probe("bars that were served once and are not in the store any more", "bars", lambda p: _counted(p.lost, p.bars)),
     "duplicate_bars": Probe("bars that stand twice", "bars", lambda p: _counted(p.twice, p.bars)),
     "store_faults": Probe("what the store's own check finds wrong with it", "rows", lambda p: _counted(p.faults, p.bars)),
-    "broken_locks": Probe("changes of the store while another process held its lock", "", lambda p: _counted(p.broken, p.held), phases=STRUCK),
+    "broken_locks": Probe(
+        "changes of the store while another process held its lock", "", lambda p: _counted(p.broken, p.held), phases=STRUCK
+    ),
     "staleness": Probe("for how long the oldest bar that an answer lacks at its end has been over", "s", _stale),
     "latency_p95": Probe("95 of 100 answers took no longer", "s", lambda p: _of(latencies(p), 0.95)),
     "latency_max": Probe("no answer took longer", "s", lambda p: _of(latencies(p), 1.0)),
-    "failure_max": Probe(
-        "no call that failed took longer", "s", lambda p: _of([c.seconds for c in p.calls if c.why and c.asks != "backfill"], 1.0), phases=STRUCK
-    ),
+    "failure_max": Probe("no call that failed took longer", "s", lambda p: _of(failures(p), 1.0), phases=STRUCK),
     "failover_p50": Probe("half of the answers under faults were asked for by then", "s", lambda p: _of(failovers(p), 0.5), phases=STRUCK),
     "failover_p95": Probe("95 of 100 answers under faults were asked for by then", "s", lambda p: _of(failovers(p), 0.95), phases=STRUCK),
     "failover_max": Probe("every answer under faults was asked for by then", "s", lambda p: _of(failovers(p), 1.0), phases=STRUCK),
@@ -196,9 +208,7 @@ PROBES: Mapping[str, Probe] = {
     "blocked_requests": Probe("requests to a source that had asked to be left alone", "requests", _blocked, phases=STRUCK),
     "faults_met": Probe("requests that ran into a fault", "requests", lambda p: _counted(p.struck, len(p.calls)), phases=STRUCK),
     "attempts_per_call": Probe("requests for each call that sent any", "", _attempts),
-    "state_changes": Probe(
-        "changes of state of the breaker that changed most", "", lambda p: Sample(float(max(p.changes.values(), default=0)), len(p.calls) or 1), phases=STRUCK
-    ),
+    "state_changes": Probe("changes of state of the breaker that changed most", "", _changes, phases=STRUCK),
     "memory": Probe("MiB that the process grew", "MiB", lambda p: Sample(p.machine.memory, 1), phases=WARM, machine=True),
     "open_files": Probe("files left open", "", lambda p: Sample(float(p.machine.files), 1), phases=WARM, machine=True),
 }

@@ -33,12 +33,6 @@ class _Place(NamedTuple):
     file: str
     path: str
 
-    def refuse(self, words: str, hint: str = "") -> ConfigError:
-        """The error for it."""
-        said = "" if isinstance(self.node.value, dict | list) else f" is {shown(self.node.value)}:"
-        msg = f"{self.file}:{self.node.line}: {self.path or 'the experiment'}{said} {words}"
-        return ConfigError(msg, hint or "mdagent chaos new writes a commented experiment")
-
     def below(self, key: str | int, node: Node) -> _Place:
         """A value inside it."""
         at = f"{self.path}[{key}]" if isinstance(key, int) else f"{self.path}.{key}" if self.path else key
@@ -47,14 +41,20 @@ class _Place(NamedTuple):
     def mapping(self) -> dict[str, _Place]:
         """Its values by name."""
         if not isinstance(self.node.value, dict):
-            raise self.refuse("must be a mapping")
+            raise _refused(self, "must be a mapping")
         return {key: self.below(key, node) for key, node in self.node.value.items()}
 
     def items(self) -> list[_Place]:
         """Its values in order."""
         if not isinstance(self.node.value, list):
-            raise self.refuse("must be a list")
+            raise _refused(self, "must be a list")
         return [self.below(n, node) for n, node in enumerate(self.node.value)]
+
+
+def _refused(place: _Place, words: str, hint: str = "") -> ConfigError:
+    said = "" if isinstance(place.node.value, dict | list) else f" is {shown(place.node.value)}:"
+    msg = f"{place.file}:{place.node.line}: {place.path or 'the experiment'}{said} {words}"
+    return ConfigError(msg, hint or "mdagent chaos new writes a commented experiment")
 
 
 def read_experiment(text: str, file: str, name: str) -> Experiment:
@@ -75,61 +75,61 @@ def _fields(place: _Place, known: Mapping[str, Callable[[_Place], Any]], needed:
             raise ConfigError(msg, did_you_mean(key, known))
     for key in needed:
         if key not in told:
-            raise place.refuse(f"{key} is missing")
+            raise _refused(place, f"{key} is missing")
     return {key: known[key](one) for key, one in told.items()}
 
 
 def _text(place: _Place) -> str:
     if not isinstance(place.node.value, str) or not place.node.value.strip():
-        raise place.refuse("must be text")
+        raise _refused(place, "must be text")
     return " ".join(place.node.value.split())
 
 
 def _flag(place: _Place) -> bool:
     if not isinstance(place.node.value, bool):
-        raise place.refuse("must be true or false")
+        raise _refused(place, "must be true or false")
     return place.node.value
 
 
 def _whole(low: int, high: int) -> Callable[[_Place], int]:
     def read(place: _Place) -> int:
-        raw = place.node.value
+        raw: object = place.node.value
         if isinstance(raw, int) and not isinstance(raw, bool) and low <= raw <= high:
             return raw
-        raise place.refuse(f"must be a whole number from {low} to {high}")
+        raise _refused(place, f"must be a whole number from {low} to {high}")
 
     return read
 
 
 def _number(place: _Place) -> float:
     """A number, or a share in per cent."""
-    raw = place.node.value
+    raw: object = place.node.value
     if isinstance(raw, int | float) and not isinstance(raw, bool) and raw >= 0:
         return float(raw)
     if isinstance(raw, str) and (found := _PERCENT.match(raw)):
         return float(found[1]) / 100
-    raise place.refuse("must be a number of 0 or more, or one with %")
+    raise _refused(place, "must be a number of 0 or more, or one with %")
 
 
 def _span(place: _Place) -> float:
     """Seconds of `90`, `90s`, `250ms`, `5m`, `2h` or `1d`."""
     found = _SPAN.match(str(place.node.value)) if not isinstance(place.node.value, bool) else None
     if not found:
-        raise place.refuse("must be a time such as 90s, 250ms, 5m, 2h or 1d")
+        raise _refused(place, "must be a time such as 90s, 250ms, 5m, 2h or 1d")
     return float(found[1]) * _UNITS[found[2] or "s"]
 
 
 def _positive_span(place: _Place) -> float:
     seconds = _span(place)
     if not seconds:
-        raise place.refuse("must be longer than nothing")
+        raise _refused(place, "must be longer than nothing")
     return seconds
 
 
 def _choice(*options: str) -> Callable[[_Place], str]:
     def read(place: _Place) -> str:
         if place.node.value not in options:
-            raise place.refuse(f"must be one of {', '.join(options)}", did_you_mean(str(place.node.value), options))
+            raise _refused(place, f"must be one of {', '.join(options)}", did_you_mean(str(place.node.value), options))
         return str(place.node.value)
 
     return read
@@ -141,7 +141,7 @@ def _instant(place: _Place) -> datetime:
     try:
         return parse_instant(_text(place))
     except MdagentError:
-        raise place.refuse("must be an instant such as 2024-02-05T15:00:00Z") from None
+        raise _refused(place, "must be an instant such as 2024-02-05T15:00:00Z") from None
 
 
 def _names(place: _Place) -> tuple[str, ...]:
@@ -164,7 +164,7 @@ def _plans(place: _Place) -> dict[str, str]:
     made = {}
     for name, one in place.mapping().items():
         if name not in _known_sources():
-            raise place.refuse(f"there is no source {shown(name)}", did_you_mean(name, _known_sources()))
+            raise _refused(place, f"there is no source {shown(name)}", did_you_mean(name, _known_sources()))
         made[name] = _choice(*(plan.name for plan in spec_of(name).plans))(one)
     return made
 
@@ -177,19 +177,19 @@ def _symbols(place: _Place) -> tuple[str, ...]:
         return tuple(f"SYM{n:05}" for n in range(1, _whole(1, _MOST_SYMBOLS)(place) + 1))
     for one in place.items():
         if listing(_text(one)) is None:
-            raise one.refuse("is not traded in the sandbox", "use AAPL, MSFT ..., or SYM00001 to SYM99999, or a number of symbols")
+            raise _refused(one, "is not traded in the sandbox", "use AAPL, MSFT ..., or SYM00001 to SYM99999, or a number of symbols")
     return tuple(_text(one).upper() for one in place.items())
 
 
 def _habits(place: _Place) -> tuple[Habit, ...]:
     made = [Habit(**_fields(one, _HABIT, needed=("who", "asks", "every"))) for one in place.items()]
     if not made:
-        raise place.refuse("nobody asks for anything")
+        raise _refused(place, "nobody asks for anything")
     for habit, one in zip(made, place.items(), strict=True):
         if habit.asks != "status" and not habit.symbols and not habit.fresh:
-            raise one.refuse("it asks for no symbol", "say symbols: 10, or symbols: [AAPL], or fresh: true")
+            raise _refused(one, "it asks for no symbol", "say symbols: 10, or symbols: [AAPL], or fresh: true")
     if len({habit.who for habit in made}) < len(made):
-        raise place.refuse("two have the same name (who)")
+        raise _refused(place, "two have the same name (who)")
     return tuple(made)
 
 
@@ -201,7 +201,7 @@ def _bounds(place: _Place) -> tuple[Bound, ...]:
             raise ConfigError(msg, did_you_mean(name, PROBES) or f"use {', '.join(PROBES)}")
         made.append(Bound(name, (_span if PROBES[name].unit == "s" else _number)(one)))
     if not made:
-        raise place.refuse("nothing is claimed")
+        raise _refused(place, "nothing is claimed")
     return tuple(made)
 
 
@@ -213,13 +213,14 @@ def _fault(place: _Place) -> list[Fault]:
     """What is not one of the words that every fault has is a setting of its kind. One that comes again is several."""
     told = place.mapping()
     if "kind" not in told:
-        raise place.refuse("kind is missing")
+        raise _refused(place, "kind is missing")
     common = {key: _FAULT[key](one) for key, one in told.items() if key in _FAULT}
     settings = {key: _setting(one) for key, one in told.items() if key not in _FAULT}
     start, every = common.get("start", 0.0), common.get("every")
     if every is not None and not common.get("for", every) < every:
-        raise told["every"].refuse("must be longer than the fault is on each time (for)")
-    made = Fault(common["kind"], common.get("sources", ()), start, common.get("for", float("inf")), common.get("probability", 1.0), settings)
+        raise _refused(told["every"], "must be longer than the fault is on each time (for)")
+    seconds, probability = common.get("for", float("inf")), common.get("probability", 1.0)
+    made = Fault(common["kind"], common.get("sources", ()), start, seconds, probability, settings)
     try:
         first = completed(made)
     except ConfigError as error:
@@ -246,7 +247,12 @@ _HABIT: dict[str, Callable[[_Place], Any]] = {
     "deadline": _positive_span,
     "after": _span,
 }
-_FAULT: dict[str, Callable[[_Place], Any]] = {"kind": _text, "sources": _sources, "start": _span, "for": _positive_span, "probability": _number,
+_FAULT: dict[str, Callable[[_Place], Any]] = {
+    "kind": _text,
+    "sources": _sources,
+    "start": _span,
+    "for": _positive_span,
+    "probability": _number,
     "every": _positive_span,
     "times": _whole(1, 1000),
 }

@@ -131,7 +131,7 @@ def _spread(values: Sequence[float]) -> dict[str, float | int]:
 
 
 def _refusals(phase: Phase) -> dict[str, int]:
-    return dict(sorted(Counter(one.source for one in phase.heard if one.status == 429).items()))  # noqa: PLR2004  as HTTP has it
+    return dict(sorted(Counter(one.source for one in phase.heard if one.status == 429).items()))
 
 
 def _bars(phase: Phase) -> dict[str, Any]:
@@ -151,8 +151,8 @@ def markdown(told: Mapping[str, Any]) -> str:
         "",
         f"**{told['verdict']}**: {told['why']}.",
         "",
-        f"Experiment `{told['experiment']}`, drills {', '.join(told['drills']) or 'none'}; seed {told['seed']}; time {told['time']};"
-        f" {', '.join(f'{name} {seconds:g} s' for name, seconds in told['phases'].items())}.",
+        f"Experiment `{told['experiment']}`, drills {', '.join(told['drills']) or 'none'}; seed {told['seed']}; time {told['time']}.",
+        f"Phases: {', '.join(f'{name} {seconds:g} s' for name, seconds in told['phases'].items())}.",
         f"Again: `{told['replay']}`",
         f"Sources: {', '.join(f'{name} ({plan})' for name, plan in told['sources'].items())}.",
         f"Versions: {', '.join(f'{name} {number}' for name, number in told['versions'].items())}.",
@@ -204,9 +204,7 @@ def _faults(told: Mapping[str, Any]) -> list[str]:
 
 def _calls(told: Mapping[str, Any]) -> list[str]:
     shares = {k: v for k, v in told["availability"].items() if k != "by_what"} | told["availability"]["by_what"]
-    rows = [
-        [name, f"{v['answered']}/{v['asked']}", f"{v['beyond_reach_answered']}/{v['beyond_reach']}"] for name, v in shares.items()
-    ]
+    rows = [[name, f"{v['answered']}/{v['asked']}", f"{v['beyond_reach_answered']}/{v['beyond_reach']}"] for name, v in shares.items()]
     lost = [f"{name}: {', '.join(f'{n} {why}' for why, n in whys.items())}" for name, whys in told["failed_calls"].items() if whys]
     words = ["", "Not answered " + "; ".join(lost) + "."] if lost else []
     return ["## Availability", "", *table(["calls", "answered", "beyond reach, answered all the same"], rows), *words]

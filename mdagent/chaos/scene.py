@@ -107,8 +107,9 @@ class Scene:
 
     def hands(self) -> list[tuple[float, Callable[[], None]]]:
         """Who brings about, beside the people, the faults of the scene itself: when they begin, and what they do."""
-        until = self.clock.monotonic() + self.experiment.phases.during
-        mine = [fault for fault in self.experiment.faults if KINDS[fault.kind].where == "scene" and fault.start < self.experiment.phases.during]
+        lasts = self.experiment.phases.during
+        until = self.clock.monotonic() + lasts
+        mine = [fault for fault in self.experiment.faults if KINDS[fault.kind].where == "scene" and fault.start < lasts]
         return [(fault.start, partial(_HANDS[fault.kind], self, fault, until)) for fault in mine]
 
     def strike(self, fault: Fault) -> None:
@@ -182,9 +183,7 @@ def settled(settings: Settings, experiment: Experiment, folder: Path) -> Setting
 
     asked = experiment.sources or tuple(settings.sources)
     sources = {
-        name: told._replace(
-            api_key=None, base_url=None, enabled=told.enabled and name in asked, plan=experiment.plans.get(name, told.plan)
-        )
+        name: told._replace(api_key=None, base_url=None, enabled=told.enabled and name in asked, plan=experiment.plans.get(name, told.plan))
         for name, told in settings.sources.items()
     }
     if not any(told.enabled for told in sources.values()):

@@ -22,7 +22,7 @@ _given: dict[str, Any] = {}  # what a forked process was born with: settings can
 def run_all(experiments: Sequence[Experiment], settings: Settings, seed: int | None = None, jobs: int = 0) -> Iterator[dict[str, Any]]:
     """The report of each, in their order, as soon as it is there. `jobs` run at once; 0: as many as there are processors."""
     jobs = min(jobs or os.cpu_count() or 1, len(experiments))
-    if jobs < 2 or "fork" not in multiprocessing.get_all_start_methods():  # noqa: PLR2004  one at a time needs no other process
+    if jobs < 2 or "fork" not in multiprocessing.get_all_start_methods():
         yield from (_report(one, settings, seed) for one in experiments)
         return
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _born, (experiments, settings, seed)) as pool:

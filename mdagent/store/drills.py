@@ -53,4 +53,5 @@ def drills(ledger: Ledger, most: int = 50) -> list[Kept]:
 
 
 def _kept(row: tuple[Any, ...]) -> Kept:
-    return Kept(row[0], when(row[1]), *row[2:6], json.loads(row[6]))
+    number, at, experiment, seed, verdict, suite, told = row
+    return Kept(number, when(at), experiment, seed, verdict, suite, json.loads(told))

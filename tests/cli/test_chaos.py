@@ -57,7 +57,8 @@ def test_what_holds_exits_with_zero_and_is_the_same_each_time(shell: Shell) -> N
 
 
 def test_what_does_not_hold_under_faults_has_deviated(shell: Shell) -> None:
-    code, told = ran(shell, DOWN.replace("[yahoo, twelvedata]", "[yahoo]").replace("  - {kind: refused", "  - {kind: status, probability: 0.9"))
+    alone = DOWN.replace("[yahoo, twelvedata]", "[yahoo]")
+    code, told = ran(shell, alone.replace("kind: refused", "kind: status, probability: 0.9"))
     assert (code, told["verdict"]) == (ExitCode.BELOW_GRADE, "deviated")
     assert "availability during" in told["why"]
 

@@ -92,7 +92,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "delayed_feed": Kind("provider", "all is told late", {"delay": _seconds(3600.0, "seconds", 31 * 86400.0)}),
     **DEFECTS,
     "lock_held": Kind("scene", "another process holds the lock of the store, and looks whether the store stays as it is"),
-    "clock_step": Kind("scene", "the clock of this machine is set, and set back at the end", {"by": Setting(-3600.0, "seconds", -4e7, 4e7)}),
+    "clock_step": Kind("scene", "this machine's clock is set, and set back at the end", {"by": Setting(-3600.0, "seconds", -4e7, 4e7)}),
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Where = Literal["transport", "provider", "truth", "proxy", "host"]
+Where = Literal["transport", "provider", "truth", "proxy", "host", "scene"]
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
