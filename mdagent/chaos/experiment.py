@@ -17,7 +17,8 @@ PHASES = ("before", "during", "after")
 class Habit(NamedTuple):
     """What one person, cron job or program asks, every so many seconds: of `symbols` one after another, `together` at once; with `fresh`
     each time of symbols that nobody has asked for yet. Bars of `interval` reach `back` seconds; an answer that takes longer than
-    `deadline` is none. `after`: seconds from the start of a phase to the first time."""
+    `deadline` is none. `after`: seconds from the start of a phase to the first time. `cross_check`: so many further sources are asked, too.
+    `hours`: asked from Monday to Friday between these hours (UTC) only."""
 
     who: str
     asks: Asks
@@ -29,6 +30,8 @@ class Habit(NamedTuple):
     back: float = 30 * 86400.0
     deadline: float = 10.0
     after: float = 0.0
+    cross_check: int = 0
+    hours: tuple[float, float] | None = None
 
 
 class Bound(NamedTuple):

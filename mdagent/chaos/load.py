@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mdagent.work.report import Line
 
 Key = tuple[str, str, int]  # symbol, interval, epoch second
+_SATURDAY = 5
 _FRESH = 1000  # the number of the first symbol that nobody asks for by name
 
 
@@ -85,8 +86,13 @@ class Person:
         clock, due = self.desk.clock, self.desk.clock.monotonic()
         while due < until:
             clock.pause(due - clock.monotonic())
-            self._ask()
+            if self._is_time():
+                self._ask()
             due = max(due + self.habit.every, clock.monotonic())
+
+    def _is_time(self) -> bool:
+        now, hours = self.desk.clock.now(), self.habit.hours
+        return hours is None or (now.weekday() < _SATURDAY and hours[0] <= now.hour + now.minute / 60 < hours[1])
 
     def _symbols(self) -> list[Symbol]:
         told = []
@@ -134,7 +140,7 @@ class Person:
 
         told = agent.settings.fetch
         requests = [self._request(symbol, Priority.HIGH) for symbol in self._symbols()]
-        doubt = Doubt(mode_named(told.mode).sources - 1, told.second_opinion)
+        doubt = Doubt(max(self.habit.cross_check, mode_named(told.mode).sources - 1), told.second_opinion)
         try:
             served = agent.fetch(requests, doubt=doubt)
         except MdagentError as error:

@@ -193,6 +193,13 @@ def _habits(place: _Place) -> tuple[Habit, ...]:
     return tuple(made)
 
 
+def _hours(place: _Place) -> tuple[float, float]:
+    told = [_number(one) for one in place.items()]
+    if len(told) != 2 or not 0 <= told[0] < told[1] <= 24:
+        raise _refused(place, "must be two hours of a day in UTC, such as [14.5, 21]")
+    return told[0], told[1]
+
+
 def _bounds(place: _Place) -> tuple[Bound, ...]:
     made = []
     for name, one in place.mapping().items():
@@ -246,6 +253,8 @@ _HABIT: dict[str, Callable[[_Place], Any]] = {
     "back": _positive_span,
     "deadline": _positive_span,
     "after": _span,
+    "cross_check": _whole(0, 5),
+    "hours": _hours,
 }
 _FAULT: dict[str, Callable[[_Place], Any]] = {
     "kind": _text,

@@ -18,7 +18,8 @@ _TS, _PRICES, _SCORE, _PROVISIONAL = 2, slice(3, 7), 11, 12
 class Compared(NamedTuple):
     """Bars of one symbol against the truth: how many there are, which are wrong (by epoch second, with the letter of their grade), how
     many stand twice or are missing between others, and for how long the first finished one that is missing at the end has been over
-    (seconds). Bars of the session in progress are not compared."""
+    (seconds). Provisional bars are not compared, and are there
+    once they are what the finished session was."""
 
     bars: int = 0
     wrong: Mapping[int, str] = {}
@@ -44,10 +45,11 @@ def compare(rows: Sequence[tuple[Any, ...]], request: BarRequest, now: datetime)
     stamps = [_stamp(row[_TS]) for row in final]
     wrong: dict[int, str] = {}
     for stamp, row in zip(stamps, final, strict=True):
-        if stamp not in want or not all(_near(a, b) for a, b in zip(row[_PRICES], want[stamp], strict=True)):
+        if stamp not in want or not _same(row[_PRICES], want[stamp]):
             wrong[stamp] = band(row[_SCORE]) if row[_SCORE] is not None else "ungraded"
-    last = max(stamps, default=0)
     there = set(stamps)
+    told = [(_stamp(row[_TS]), row[_PRICES]) for row in rows if row[_PROVISIONAL]]
+    last = max([*stamps, *(stamp for stamp, prices in told if stamp in want and _same(prices, want[stamp]))], default=0)
     missing = sum(stamp not in there for stamp in want if stamp < last)
     late = [stamp for stamp in want if stamp > last]
     stale = now.timestamp() - min(_ends(seen, stamp, request) for stamp in late) if late else 0.0
@@ -105,6 +107,10 @@ def _ends(seen: View, stamp: int, request: BarRequest) -> float:
 
 def _stamp(ts: Any) -> int:  # noqa: ANN401  naive UTC, as the store has it
     return int((ts if ts.tzinfo else ts.replace(tzinfo=UTC)).timestamp())
+
+
+def _same(told: Sequence[object], want: Sequence[float]) -> bool:
+    return all(_near(a, b) for a, b in zip(told, want, strict=True))
 
 
 def _near(told: object, want: float) -> bool:
