@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import Failure
 from mdagent.market import Adjustment, Interval
+from mdagent.store.facts import Known, Told
 from mdagent.store.read import Span
-from mdagent.store.write import COMPLETE, Known, Told
+from mdagent.store.write import COMPLETE
 from mdagent.work.fill import Filled, fill
 from mdagent.work.fit import daily_basis, tells_actions
 from mdagent.work.need import is_known, need_of

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mdagent.market import BarRequest
+from mdagent.store.cover import merge
 from mdagent.store.literal import naive
 from mdagent.store.read import Span
-from mdagent.store.write import merge
 from tests.store.batches import batch, keep, store_at, utc
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdagent.market import Adjustment, BarRequest, CorporateAction
+from mdagent.store.facts import Known, Told
 from mdagent.store.read import Span
-from mdagent.store.write import COMPLETE, Known, Told
+from mdagent.store.write import COMPLETE
 from tests.store.batches import batch, keep, utc
 
 if TYPE_CHECKING:

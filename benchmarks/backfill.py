@@ -1,0 +1,162 @@
+"""A whole backfill against what only downloads: many symbols of ten years over loopback, from a provider that takes 20 ms.
+
+    python benchmarks/backfill.py [--symbols N] [--rounds N] [--at-once N]
+
+Each side is a process of its own, and so is the provider. `bare` is a loop over httpx with as many requests at once, which parses the
+JSON and keeps nothing. `yfinance` (extra `bench`) is pointed at the same provider. Wall time is what counts: 20 ms are waited for, not
+worked. The exit code is 1 when a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+HERE = Path(__file__).resolve().parent
+MDAGENT = str(Path(sys.executable).with_name("mdagent"))
+CLOCK, FIRST_DAY, LAST_DAY = "2026-01-05T12:00:00Z", "2016-01-05", "2026-01-05"
+QUERY = "?period1=1451952000&period2=1767614400&interval=1d&events=div%2Csplits"
+BARE, PEER = 1.3, 3.0
+
+
+def universe(count: int) -> list[str]:
+    return [f"SYM{n:05}" for n in range(1, 2 * count) if n % 10 != 7][:count]
+
+
+async def bare(url: str, symbols: list[str], at_once: int) -> None:
+    """Download and parse, so many at once."""
+    import httpx
+
+    left, bars = list(symbols), 0
+
+    async with httpx.AsyncClient(timeout=30.0) as client:
+
+        async def work() -> None:
+            nonlocal bars
+            while left:
+                reply = await client.get(f"{url}/v8/finance/chart/{left.pop()}{QUERY}")
+                bars += len(json.loads(reply.content)["chart"]["result"][0]["timestamp"])
+
+        await asyncio.gather(*(work() for _ in range(at_once)))
+    print(bars)
+
+
+def peer(url: str, symbols: list[str], folder: str) -> None:
+    """yfinance.download with its threads."""
+    import yfinance
+    from yfinance import const, data, scrapers, utils  # noqa: F401  where the addresses are kept
+
+    for module in [m for name, m in sys.modules.items() if name.startswith("yfinance")]:
+        for name in ("_BASE_URL_", "_QUERY1_URL_", "_ROOT_URL_"):
+            if hasattr(module, name):
+                setattr(module, name, url)
+    yfinance.set_tz_cache_location(folder)
+    found = yfinance.download(symbols, start=FIRST_DAY, end=LAST_DAY, threads=True, progress=False, auto_adjust=False)
+    print(int(found["Close"].count().sum()))
+
+
+def run(words: list[str], environ: Mapping[str, str]) -> tuple[float, float, int, str]:
+    """Seconds on the wall and of the processor, the most memory held in bytes, and what was printed."""
+    began = time.perf_counter()
+    child = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    assert child.stderr is not None
+    out, err = child.stdout.read(), child.stderr.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds, child.returncode = time.perf_counter() - began, os.waitstatus_to_exitcode(status)
+    child.stdout.close(), child.stderr.close()
+    assert child.returncode == 0, (child.returncode, err[-2000:])
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, out + err
+
+
+def ours(url: str, symbols: int, at_once: int, home: Path, environ: Mapping[str, str]) -> tuple[float, float, int]:
+    """The command that cron runs, into an empty store; calendars are there, as on any machine after its first day."""
+    store = home / "sandbox" / "bars.duckdb"
+    for path in store.parent.glob("bars.duckdb*"):
+        path.unlink()
+    for path in home.rglob("ledger.db*"):
+        path.unlink()
+    told = {
+        "MDAGENT_HOME": str(home),
+        "MDAGENT_SANDBOX": "1",
+        "MDAGENT_CLOCK": CLOCK,
+        "MDAGENT_SOURCES__YAHOO__BASE_URL": url,
+        "MDAGENT_SOURCES__YAHOO__LIMITS": "[{limit: 100000, per: 1m}]",
+        "MDAGENT_SOURCES__YAHOO__CONCURRENCY": str(at_once),
+    }
+    words = [MDAGENT, "backfill", f"@{home / 'universe.txt'}", "--start", FIRST_DAY, "--end", LAST_DAY, "--source", "yahoo"]
+    seconds, cpu, memory, said = run([*words, "--report", str(home / "report.json"), "--progress", "plain"], {**environ, **told})
+    report = json.loads((home / "report.json").read_text())
+    assert report["symbols"]["done"] == symbols, said[-2000:]
+    assert report["bars"]["new"] > 2400 * symbols, said[-2000:]
+    return seconds, cpu, memory
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(description="Measure a whole backfill.")
+    words.add_argument("--symbols", type=int, default=500)
+    words.add_argument("--rounds", type=int, default=3, help="runs of each side (default 3)")
+    words.add_argument("--at-once", type=int, default=8, help="requests under way at once, on both sides (default 8)")
+    words.add_argument("--peer", action="store_true", help="yfinance too")
+    words.add_argument("--as", dest="side", help=argparse.SUPPRESS)
+    words.add_argument("--url", help=argparse.SUPPRESS)
+    told = words.parse_args()
+    symbols = universe(told.symbols)
+    if told.side == "bare":
+        asyncio.run(bare(told.url, symbols, told.at_once))
+        return 0
+    if told.side == "peer":
+        with TemporaryDirectory() as folder:
+            peer(told.url, symbols, folder)
+        return 0
+    return measure(told, symbols)
+
+
+def measure(told: argparse.Namespace, symbols: list[str]) -> int:
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("MDAGENT_", "COVERAGE_"))}
+    server = [sys.executable, str(HERE / "charts.py")]
+    with TemporaryDirectory() as folder, subprocess.Popen(server, stdout=subprocess.PIPE, text=True) as provider:
+        assert provider.stdout is not None
+        says = json.loads(provider.stdout.readline())
+        url, home = f"http://127.0.0.1:{says['port']}", Path(folder)
+        (home / "universe.txt").write_text("\n".join(symbols))
+        side = [sys.executable, __file__, "--url", url, "--symbols", str(told.symbols), "--at-once", str(told.at_once), "--as"]
+        try:
+            run([*side, "bare"], environ)
+            ours(url, told.symbols, told.at_once, home, environ)
+            pairs = [(ours(url, told.symbols, told.at_once, home, environ), run([*side, "bare"], environ)) for _ in range(told.rounds)]
+            with_peer = told.peer and importlib.util.find_spec("yfinance") is not None
+            peers = [run([*side, "peer"], environ)[0] for _ in range(1 if with_peer else 0)]
+        finally:
+            provider.kill()
+    mine, other = median(p[0][0] for p in pairs), median(p[1][0] for p in pairs)
+    cpu, other_cpu = median(p[0][1] for p in pairs), median(p[1][1] for p in pairs)
+    peak = max(p[0][2] for p in pairs) / 2**20
+    print(f"{told.symbols} symbols of ten years, {says['bytes']:,} bytes each, {told.at_once} at once; at most {peak:.0f} MiB")
+    words = f"{mine:.2f} s / {other:.2f} s; cpu {cpu:.2f} / {other_cpu:.2f}"
+    met = [verdict("backfill / bare httpx loop, wall", mine / other, BARE, words)]
+    if peers:
+        met.append(verdict("backfill / yfinance.download, wall", mine / median(peers), 1 / PEER, f"{mine:.2f} s / {median(peers):.2f} s"))
+    return int(not all(met))
+
+
+def verdict(name: str, value: float, goal: float, words: str) -> bool:
+    print(f"{name:40} {value:8.2f}  goal {goal:5.2f} {'met' if value <= goal else 'MISSED':6}  {words}", flush=True)
+    return value <= goal
+
+
+if __name__ == "__main__":
+    sys.exit(main())
