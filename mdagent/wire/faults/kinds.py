@@ -1,0 +1,111 @@
+"""The kinds of faults, as a table: what each does, what can be set, and which part brings it about."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from mdagent.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Where = Literal["transport", "provider", "truth", "proxy", "host"]
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+class Fault(NamedTuple):
+    """One fault of an experiment: `kind` is a name in `KINDS`, `sources` the names of the sources that it strikes (none named: all).
+    It may strike from `start` seconds after the injection began, for so many `seconds`, each time with that `probability`."""
+
+    kind: str
+    sources: tuple[str, ...]
+    start: float
+    seconds: float
+    probability: float = 1.0
+    settings: Mapping[str, Any] = _NOTHING
+
+
+class Setting(NamedTuple):
+    """What can be set of a kind: a number from `low` to `high`, or one of `choices`."""
+
+    default: float | str
+    says: str
+    low: float = 0.0
+    high: float = 0.0
+    choices: tuple[str, ...] = ()
+
+    def refusal(self, value: object) -> str | None:
+        """Why a value may not stand here, or None."""
+        if self.choices:
+            return None if value in self.choices else f"use one of {', '.join(self.choices)}"
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = number and self.low <= value <= self.high  # type: ignore[operator]
+        return None if fits else f"use a number from {self.low:g} to {self.high:g}"
+
+
+class Kind(NamedTuple):
+    """One row of the table. `where` is the part that brings it about: the `transport`, which stands before any world; the simulated
+    `provider`, or its view of the `truth`; the TCP `proxy`, where there are real sockets; the `host`, where mdagent is a process."""
+
+    where: Where
+    says: str
+    settings: Mapping[str, Setting] = _NOTHING
+
+
+def _seconds(default: float, says: str, high: float = 3600.0) -> Setting:
+    return Setting(default, says, 0.0, high)
+
+
+RETRY_AFTER: Final = ("none", "seconds", "date", "past", "negative", "nonsense", "fraction", "huge")
+_RETRY: Final = {
+    "retry_after": Setting("none", "the shape of its Retry-After header", choices=RETRY_AFTER),
+    "wait": _seconds(30.0, "seconds that a well-formed Retry-After asks for", 86400.0),
+}
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "refused": Kind("transport", "nobody listens at the port"),
+    "black_hole": Kind("transport", "packets vanish: no connection comes about, and nobody says so"),
+    "dns": Kind("transport", "the name of the host cannot be resolved"),
+    "latency": Kind(
+        "transport",
+        "each answer comes late",
+        {"delay": _seconds(1.0, "seconds"), "jitter": _seconds(0.0, "seconds more or less, by chance")},
+    ),
+    "status": Kind(
+        "transport", "the answer is that HTTP status and a plain sentence", {"code": Setting(503, "the status", 100, 999), **_RETRY}
+    ),
+}
+
+
+def completed(fault: Fault) -> Fault:
+    """The fault with every setting of its kind filled in. Raises ConfigError naming what is wrong."""
+    kind = KINDS.get(fault.kind)
+    if kind is None:
+        msg = f"fault {fault.kind[:40]!a}: there is no such kind"
+        raise ConfigError(msg, _meant(fault.kind))
+    for name, value, low, high in (
+        ("start", fault.start, 0.0, float("inf")),
+        ("seconds", fault.seconds, 0.0, float("inf")),
+        ("probability", fault.probability, 0.0, 1.0),
+    ):
+        if not low <= value <= high:
+            msg = f"fault {fault.kind}: {name} is {value:g}"
+            raise ConfigError(msg, f"use a number from {low:g} to {high:g}")
+    for name, value in fault.settings.items():
+        setting = kind.settings.get(name)
+        if setting is None:
+            msg = f"fault {fault.kind}: it has no setting {name[:40]!a}"
+            raise ConfigError(msg, f"it has {', '.join(kind.settings)}" if kind.settings else "this kind has no settings")
+        why = setting.refusal(value)
+        if why is not None:
+            msg = f"fault {fault.kind}: {name} is {value!r:.40}"
+            raise ConfigError(msg, why)
+    return fault._replace(settings={name: setting.default for name, setting in kind.settings.items()} | dict(fault.settings))
+
+
+def _meant(word: str) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word[:40], KINDS, n=1)
+    return f"did you mean {near[0]}?" if near else "mdagent chaos list names them all"
