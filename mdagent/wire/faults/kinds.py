@@ -57,6 +57,10 @@ def _seconds(default: float, says: str, high: float = 3600.0) -> Setting:
     return Setting(default, says, 0.0, high)
 
 
+def _share(default: float) -> Setting:
+    return Setting(default, "the share of the body that still comes", 0.0, 1.0)
+
+
 RETRY_AFTER: Final = ("none", "seconds", "date", "past", "negative", "nonsense", "fraction", "huge")
 _RETRY: Final = {
     "retry_after": Setting("none", "the shape of its Retry-After header", choices=RETRY_AFTER),
@@ -66,11 +70,36 @@ _RETRY: Final = {
 KINDS: Final[Mapping[str, Kind]] = {
     "refused": Kind("transport", "nobody listens at the port"),
     "black_hole": Kind("transport", "packets vanish: no connection comes about, and nobody says so"),
+    "partition": Kind("transport", "there is no route to the host, as the network itself says"),
     "dns": Kind("transport", "the name of the host cannot be resolved"),
+    "tls": Kind(
+        "transport",
+        "no trusted encrypted connection comes about",
+        {"why": Setting("expired", "what is wrong with it", choices=("expired", "wrong_host", "unknown_ca", "handshake"))},
+    ),
+    "silence": Kind("transport", "the connection is accepted, the request is taken, and nothing ever comes back"),
     "latency": Kind(
         "transport",
         "each answer comes late",
         {"delay": _seconds(1.0, "seconds"), "jitter": _seconds(0.0, "seconds more or less, by chance")},
+    ),
+    "bandwidth": Kind("transport", "the answer trickles", {"rate": Setting(8000.0, "bytes a second", 1.0, 1e9)}),
+    "slow_loris": Kind(
+        "transport",
+        "the answer comes in drops, each in time to keep the client waiting",
+        {"every": _seconds(1.0, "seconds between two drops"), "drop": Setting(1, "bytes in a drop", 1, 65536)},
+    ),
+    "reset": Kind("transport", "the connection is reset in the midst of the answer", {"share": _share(0.5)}),
+    "cut": Kind(
+        "transport",
+        "the body ends early",
+        {"share": _share(0.5), "told": Setting("yes", "whether a Content-Length had promised more", choices=("yes", "no"))},
+    ),
+    "header_flood": Kind("transport", "the head of the answer is huge", {"kib": Setting(128, "KiB of headers", 1, 4096)}),
+    "endless": Kind("transport", "the body never ends", {"rate": Setting(8e6, "bytes a second", 1.0, 1e9)}),
+    "bomb": Kind("transport", "a small packed body that unpacks to a huge one", {"mib": Setting(64, "MiB of it", 1, 256)}),
+    "redirect": Kind(
+        "transport", "the answer leads elsewhere", {"to": Setting("host", "where to", choices=("host", "private", "downgrade"))}
     ),
     "status": Kind(
         "transport", "the answer is that HTTP status and a plain sentence", {"code": Setting(503, "the status", 100, 999), **_RETRY}

@@ -57,7 +57,7 @@ class FaultTransport(httpx.AsyncBaseTransport):
         for fault in striking:
             if fault.kind in AFTER:
                 self.plan.note(fault, source)
-                reply = await AFTER[fault.kind](fault, reply, self.plan)
+                reply = AFTER[fault.kind](fault, reply, self.plan)
         return reply
 
     async def aclose(self) -> None:
