@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mdagent.clock import VirtualClock, virtual_loop
 from mdagent.guard.limits import Window
+from mdagent.guard.outcome import ConversationFailed, Failure
 from mdagent.market import BarRequest
 from mdagent.sources import NAMES, load
 from mdagent.store.ledger import open_ledger
-from mdagent.wire.bounds import Limits, exchange
+from mdagent.wire.bounds import Limits, WireFailed, exchange
 from mdagent.wire.faults import Fault, FaultTransport
 from mdagent.wire.sandbox import SandboxTransport
 from mdagent.wire.sandbox.dialects import dialects, sandbox_key
 from mdagent.work.gate import Call, Gate, Policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Coroutine
     from pathlib import Path
 
     import httpx
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from mdagent.guard.outcome import FailureKind
     from mdagent.market import BarSet
     from mdagent.sources.base import Source
-    from mdagent.store.ledger import Ledger
+    from mdagent.wire.sandbox.provider import Provider
     from mdagent.work.gate import Result
 
+T = TypeVar("T")
 START = datetime(2024, 6, 5, 21, 0, tzinfo=UTC)  # a Wednesday evening, New York has closed
 SOURCES = NAMES
 ASK = BarRequest("AAPL", "1d", "2024-05-01", "2024-06-01", "splits")  # type: ignore[arg-type]
@@ -42,11 +43,11 @@ def source_of(place: str) -> str | None:
     return next((name for name, dialect in dialects().items() if place in dialect.hosts), None)
 
 
-def source(name: str) -> Source:
-    """The source under its largest plan, with the key that opens it."""
+def source(name: str, plan: int = -1) -> Source:
+    """The source under one of its plans (its largest), with the key that opens it."""
     dialect = dialects()[name]
-    best = [*dialect.plans][-1]
-    return load(name, api_key=sandbox_key(name, best) if dialect.key_in else None, plan=[*load(name).spec.plans][-1])
+    key = sandbox_key(name, [*dialect.plans][plan]) if dialect.key_in else None
+    return load(name, api_key=key, plan=[*load(name).spec.plans][plan])
 
 
 def fault(kind: str, *names: str, start: float = 0.0, seconds: float = 1e6, probability: float = 1.0, **settings: Any) -> Fault:
@@ -55,12 +56,18 @@ def fault(kind: str, *names: str, start: float = 0.0, seconds: float = 1e6, prob
 
 @dataclass
 class Scene:
-    """One process before every provider. `slow` is how long an undisturbed answer takes."""
+    """One process before every provider."""
 
     transport: FaultTransport
-    ledger: Ledger
     clock: VirtualClock
+    folder: Path
     said: list[str] = field(default_factory=list)
+
+    @property
+    def referee(self) -> Provider:
+        """The simulated providers."""
+        assert isinstance(self.transport.inner, SandboxTransport)
+        return self.transport.inner.provider
 
     async def send(self, request: httpx.Request, limits: Limits) -> httpx.Response:
         """The wire."""
@@ -72,31 +79,54 @@ class Scene:
 
     def policy(self, name: str) -> Policy:
         one = source(name)
-        return Policy((Window(10**7, 60.0),), Limits(), 2, 300.0, one.spec.bases, (getattr(one, "_key", "") or "no key",))
+        return Policy((Window(10**7, 60.0),), Limits(), 2, 300.0, one.spec.bases)
 
-    async def call(self, name: str, request: BarRequest = ASK, deadline: float = 60.0) -> Result[BarSet]:
-        gate = Gate(self.ledger, self, self.clock, self, "run-1", self.policy, self.said.append, "sandbox")
-        one = source(name)
-        call = Call("bars", str(request.symbol), self.clock.monotonic() + deadline)
-        return await gate.converse(one, lambda: one.bars(request), call)
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        with asyncio.Runner(loop_factory=lambda: virtual_loop(self.clock)) as runner:
+            return runner.run(work)
 
     def ask(self, name: str, request: BarRequest = ASK, deadline: float = 60.0) -> Result[BarSet]:
-        """One call for bars."""
-        with asyncio.Runner(loop_factory=lambda: virtual_loop(self.clock)) as runner:
-            return runner.run(self.call(name, request, deadline))
+        """One call for bars through the gate, which tries again and keeps a ledger."""
+        one = source(name)
+        with open_ledger(self.folder / "ledger.db", self.clock, self) as ledger:
+            gate = Gate(ledger, self, self.clock, self, "run-1", self.policy, self.said.append, "sandbox")
+            call = Call("bars", str(request.symbol), self.clock.monotonic() + deadline)
+            return self.run(gate.converse(one, lambda: one.bars(request), call))
 
-    def kinds(self, name: str, request: BarRequest = ASK, deadline: float = 60.0) -> list[FailureKind | None]:
-        """What each attempt of one call came to, None for an answer of use."""
-        return [a.failure.kind if a.failure else None for a in self.ask(name, request, deadline).attempts]
+    def heard(self, name: str, request: BarRequest = ASK, plan: int = -1) -> BarSet | Failure:
+        """What one conversation brings, without a gate: nothing is tried twice, nothing is remembered."""
+        return self.run(self._heard(source(name, plan), request))
 
-    def first(self, name: str, request: BarRequest = ASK) -> FailureKind | None:
-        """What the first attempt of one call came to."""
-        return self.kinds(name, request)[0]
+    async def _heard(self, one: Source, request: BarRequest) -> BarSet | Failure:
+        talk = one.bars(request)
+        try:
+            asked = next(talk)
+            while True:
+                reply = await self.send(asked, Limits())
+                failure = one.error_in(reply)
+                asked = talk.throw(ConversationFailed(failure)) if failure else talk.send(reply)
+        except StopIteration as end:
+            bars: BarSet = end.value
+            return bars
+        except (WireFailed, ConversationFailed) as error:
+            return error.failure
+        finally:
+            talk.close()
+
+    def kind(self, name: str, request: BarRequest = ASK, plan: int = -1) -> FailureKind | None:
+        """What one conversation fails of, None for bars."""
+        heard = self.heard(name, request, plan)
+        return heard.kind if isinstance(heard, Failure) else None
+
+    def bars(self, name: str, request: BarRequest = ASK) -> BarSet:
+        """The bars that one conversation brings."""
+        heard = self.heard(name, request)
+        assert not isinstance(heard, Failure), heard
+        return heard
 
 
-@contextmanager
-def scene(folder: Path, *faults: Fault, seed: int = 1) -> Iterator[Scene]:
+def scene(folder: Path, *faults: Fault, seed: int = 1) -> Scene:
+    """A process that has such faults before it, and nothing behind it."""
     clock = VirtualClock(START)
     transport = FaultTransport(SandboxTransport(clock, latency=0.1), faults, clock, Random(seed), clock.monotonic(), source_of)
-    with open_ledger(folder / "ledger.db", clock, Random(seed)) as ledger:
-        yield Scene(transport, ledger, clock)
+    return Scene(transport, clock, folder)

@@ -45,38 +45,48 @@ NETWORK: list[tuple[str, dict[str, Any], FailureKind | None]] = [
 def test_a_fault_of_the_network_is_called_by_its_name(
     tmp_path: Path, name: str, kind: str, settings: dict[str, Any], expected: FailureKind | None
 ) -> None:
-    with scene(tmp_path, fault(kind, **settings)) as act:
-        assert act.first(name) is expected
-        assert (act.transport.events[0].kind, act.transport.events[0].source) == (kind, name)
+    act = scene(tmp_path, fault(kind, **settings))
+    assert act.kind(name) is expected
+    assert (act.transport.events[0].kind, act.transport.events[0].source) == (kind, name)
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_without_a_fault_every_source_answers(tmp_path: Path, name: str) -> None:
-    with scene(tmp_path) as act:
-        assert set(act.kinds(name)) == {None}
-        assert act.transport.events == []
+    act = scene(tmp_path)
+    assert len(act.bars(name)) == 22
+    assert act.transport.events == []
+
+
+def test_each_fault_of_the_network_is_tried_here() -> None:
+    assert {kind for kind, _, _ in NETWORK} == {name for name, kind in KINDS.items() if kind.where == "transport"}
 
 
 def test_a_fault_strikes_only_in_its_time_and_at_its_sources(tmp_path: Path) -> None:
-    with scene(tmp_path, fault("refused", "yahoo", start=10.0, seconds=20.0)) as act:
-        assert act.first("yahoo") is None
-        act.clock.pause(10.0)
-        assert act.first("yahoo") is FailureKind.CONNECT_FAIL
-        assert act.first("polygon") is None
-        act.clock.pause(20.0)
-        assert act.first("yahoo") is None
+    act = scene(tmp_path, fault("refused", "yahoo", start=10.0, seconds=20.0))
+    assert act.kind("yahoo") is None
+    act.clock.pause(10.0)
+    assert act.kind("yahoo") is FailureKind.CONNECT_FAIL
+    assert act.kind("polygon") is None
+    act.clock.pause(20.0)
+    assert act.kind("yahoo") is None
+
+
+def test_through_the_gate_a_refusal_is_tried_at_the_other_address_and_costs_nothing(tmp_path: Path) -> None:
+    result = scene(tmp_path, fault("refused", "yahoo")).ask("yahoo")
+    assert result.failure is not None
+    assert {(a.failure.kind, a.sent) for a in result.attempts if a.failure} == {(FailureKind.CONNECT_FAIL, False)}
+    assert len({a.host for a in result.attempts}) == 2
 
 
 def test_the_same_seed_gives_the_same_run(tmp_path: Path) -> None:
-    def run(folder: str, seed: int) -> list[Any]:
-        (tmp_path / folder).mkdir()
-        with scene(tmp_path / folder, fault("status", probability=0.5), fault("latency", jitter=0.9), seed=seed) as act:
-            for _ in range(20):
-                act.ask("yahoo")
-            return act.transport.events
+    def run(seed: int) -> list[Any]:
+        act = scene(tmp_path, fault("status", probability=0.5), fault("latency", jitter=0.9), seed=seed)
+        for _ in range(12):
+            act.kind("yahoo")
+        return act.transport.events
 
-    assert run("a", 1) == run("b", 1)
-    assert run("c", 2) != run("a2", 1)
+    assert run(1) == run(1)
+    assert run(2) != run(1)
 
 
 @pytest.mark.parametrize(
