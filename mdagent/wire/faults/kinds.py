@@ -27,7 +27,7 @@ class Fault(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """What can be set of a kind: a number from `low` to `high`, or one of `choices`."""
+    """What can be set of a kind: a number from `low` to `high`, one of `choices`, or, of a text without choices, any short one."""
 
     default: float | str
     says: str
@@ -39,6 +39,8 @@ class Setting(NamedTuple):
         """Why a value may not stand here, or None."""
         if self.choices:
             return None if value in self.choices else f"use one of {', '.join(self.choices)}"
+        if isinstance(self.default, str):
+            return None if isinstance(value, str) and 0 < len(value) <= 32 else "use a text of 1 to 32 characters"
         number = isinstance(value, int | float) and not isinstance(value, bool)
         fits = number and self.low <= value <= self.high  # type: ignore[operator]
         return None if fits else f"use a number from {self.low:g} to {self.high:g}"
@@ -59,6 +61,10 @@ def _seconds(default: float, says: str, high: float = 3600.0) -> Setting:
 
 def _share(default: float) -> Setting:
     return Setting(default, "the share of the body that still comes", 0.0, 1.0)
+
+
+def _one_of(*choices: str, says: str) -> Setting:
+    return Setting(choices[0], says, choices=choices)
 
 
 RETRY_AFTER: Final = ("none", "seconds", "date", "past", "negative", "nonsense", "fraction", "huge")
@@ -104,6 +110,31 @@ KINDS: Final[Mapping[str, Kind]] = {
     "status": Kind(
         "transport", "the answer is that HTTP status and a plain sentence", {"code": Setting(503, "the status", 100, 999), **_RETRY}
     ),
+    "rate_limited": Kind("provider", "too many requests, in the provider's own words, whatever was sent", _RETRY),
+    "waf": Kind("provider", "a page of HTML that asks for proof of being human", {"code": _one_of("403", "503", says="its status")}),
+    "key_revoked": Kind("provider", "the key is refused, in the provider's own words"),
+    "plan_lost": Kind("provider", "the plan does not include what is asked for, in the provider's own words"),
+    "downgraded": Kind("provider", "the key is one of the smallest plan"),
+    "quota_cut": Kind("provider", "the allowance is less than it was", {"to": Setting(0.5, "the share that is left", 0.0, 1.0)}),
+    "retirement": Kind(
+        "provider", "the provider is not there any more", {"how": _one_of("gone", "page", says="nobody answers, or a farewell page does")}
+    ),
+    "format_drift": Kind(
+        "provider",
+        "the answer has another form than it had",
+        {
+            "field": _one_of("close", "volume", "time", says="what is concerned"),
+            "how": _one_of("renamed", "null", "words", says="another name, nothing in it, or words in it"),
+        },
+    ),
+    "unsorted": Kind("provider", "rows in another order", {"how": _one_of("reversed", "rotated", says="the other order")}),
+    "paging_loop": Kind(
+        "provider", "each page names itself as the next one", {"how": _one_of("circle", "endless", says="the same page, or new empty ones")}
+    ),
+    "wrong_symbol": Kind("provider", "the answer is about another symbol", {"symbol": Setting("MSFT", "which one")}),
+    "unknown_symbol": Kind("provider", "a good symbol is not known any more"),
+    "stale_feed": Kind("provider", "nothing later than the fault's beginning is told"),
+    "delayed_feed": Kind("provider", "all is told late", {"delay": _seconds(3600.0, "seconds", 31 * 86400.0)}),
 }
 
 

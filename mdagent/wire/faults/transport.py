@@ -37,6 +37,9 @@ class FaultTransport(httpx.AsyncBaseTransport):
         self.inner = inner
         self.plan = Plan(faults, clock, dice, began)
         self._source_of = source_of
+        provider = getattr(inner, "provider", None)
+        if provider is not None:
+            provider.faults = self.plan
 
     @property
     def events(self) -> list[Injected]:

@@ -93,6 +93,12 @@ class Scene:
             call = Call("bars", str(request.symbol), self.clock.monotonic() + deadline)
             return self.run(gate.converse(one, lambda: one.bars(request), call))
 
+    def block(self, name: str) -> float:
+        """For how many seconds from now the ledger says to leave a source alone."""
+        with open_ledger(self.folder / "ledger.db", self.clock, self) as ledger:
+            block = ledger.blocked(name)
+            return (block.until - self.clock.now()).total_seconds() if block else 0.0
+
     def heard(self, name: str, request: BarRequest = ASK, plan: int = -1) -> BarSet | Failure:
         """What one conversation brings, without a gate: nothing is tried twice, nothing is remembered."""
         return self.run(self._heard(source(name, plan), request))

@@ -62,7 +62,7 @@ class Allowance:
     of: Literal["credits", "requests"] = "credits"
 
 
-Why = Literal["no key", "bad key"] | Allowance
+Why = Literal["no key", "bad key", "no plan"] | Allowance
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ def key_in(ask: Ask) -> str:
 
 def refuse(ask: Ask, why: Why) -> Reply:
     """No key and a wrong one are 401; a spent minute and a spent second are told alike."""
+    if why == "no plan":
+        return as_json({"error": "You don't have access to this resource."}, 403)
     if isinstance(why, str):
         return as_json({"error": "Please use an API key." if why == "no key" else "Invalid API key"}, 401)
     seconds = int(why.per) if not isinstance(why.per, str) else 60

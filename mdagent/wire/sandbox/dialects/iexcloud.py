@@ -41,6 +41,8 @@ def refuse(ask: Ask, why: Why) -> Reply:
         return _text(403, "An API key is required to access this data and no key was provided.")
     if why == "bad key":
         return _text(403, _WRONG_KEY)
+    if why == "no plan":
+        return _text(451, "The requested data is not available to your current tier.")
     if isinstance(why, Allowance) and why.per == "month":
         return _text(402, "You have exceeded your allotted message quota. Please enable pay-as-you-go to regain access")
     return _text(429, "Too many requests")

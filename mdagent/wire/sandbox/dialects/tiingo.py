@@ -36,6 +36,8 @@ def key_in(ask: Ask) -> str:
 def refuse(ask: Ask, why: Why) -> Reply:
     """403 without a key, 401 for a wrong one; the hour and the day are told apart by words."""
     del ask
+    if why == "no plan":
+        return as_json({"detail": "You do not have permission to access this data. Please upgrade at https://api.tiingo.com/pricing."}, 403)
     if isinstance(why, str):
         words, status = ("Authentication credentials were not provided.", 403) if why == "no key" else ("Invalid token.", 401)
         return as_json({"detail": words}, status)

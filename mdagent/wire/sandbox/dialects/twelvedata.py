@@ -68,6 +68,8 @@ def _names(query: Mapping[str, str]) -> list[str]:
 
 def refuse(ask: Ask, why: Why) -> Reply:
     """A key or a quota that does not hold, in the provider's words."""
+    if why == "no plan":
+        return _error(Refusal(403, f"{ask.path} is available exclusively with ultra or enterprise plans. {_ADVERT}"))
     if not isinstance(why, Allowance):
         words = "**apikey** parameter is incorrect or not specified. You can get your free API key instantly following this link: "
         return _error(Refusal(401, words + "https://twelvedata.com/pricing."))
