@@ -23,6 +23,6 @@ def told(fault: Fault, now: datetime) -> dict[str, str]:
         "negative": f"-{wait:.0f}",
         "nonsense": "soon, we promise",
         "fraction": "1e9",
-        "huge": "9" * 30,
+        "huge": "9" * 19,
     }
     return {"date": date} | ({"retry-after": texts[shape]} if shape in texts else {})
