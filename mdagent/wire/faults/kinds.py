@@ -2,57 +2,14 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from mdagent.errors import ConfigError
+from mdagent.wire.faults.defects import DEFECTS
+from mdagent.wire.faults.rows import Fault, Kind, Setting, Where, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-Where = Literal["transport", "provider", "truth", "proxy", "host"]
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-
-
-class Fault(NamedTuple):
-    """One fault of an experiment: `kind` is a name in `KINDS`, `sources` the names of the sources that it strikes (none named: all).
-    It may strike from `start` seconds after the injection began, for so many `seconds`, each time with that `probability`."""
-
-    kind: str
-    sources: tuple[str, ...]
-    start: float
-    seconds: float
-    probability: float = 1.0
-    settings: Mapping[str, Any] = _NOTHING
-
-
-class Setting(NamedTuple):
-    """What can be set of a kind: a number from `low` to `high`, one of `choices`, or, of a text without choices, any short one."""
-
-    default: float | str
-    says: str
-    low: float = 0.0
-    high: float = 0.0
-    choices: tuple[str, ...] = ()
-
-    def refusal(self, value: object) -> str | None:
-        """Why a value may not stand here, or None."""
-        if self.choices:
-            return None if value in self.choices else f"use one of {', '.join(self.choices)}"
-        if isinstance(self.default, str):
-            return None if isinstance(value, str) and 0 < len(value) <= 32 else "use a text of 1 to 32 characters"
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        fits = number and self.low <= value <= self.high  # type: ignore[operator]
-        return None if fits else f"use a number from {self.low:g} to {self.high:g}"
-
-
-class Kind(NamedTuple):
-    """One row of the table. `where` is the part that brings it about: the `transport`, which stands before any world; the simulated
-    `provider`, or its view of the `truth`; the TCP `proxy`, where there are real sockets; the `host`, where mdagent is a process."""
-
-    where: Where
-    says: str
-    settings: Mapping[str, Setting] = _NOTHING
 
 
 def _seconds(default: float, says: str, high: float = 3600.0) -> Setting:
@@ -63,15 +20,13 @@ def _share(default: float) -> Setting:
     return Setting(default, "the share of the body that still comes", 0.0, 1.0)
 
 
-def _one_of(*choices: str, says: str) -> Setting:
-    return Setting(choices[0], says, choices=choices)
-
-
 RETRY_AFTER: Final = ("none", "seconds", "date", "past", "negative", "nonsense", "fraction", "huge")
 _RETRY: Final = {
     "retry_after": Setting("none", "the shape of its Retry-After header", choices=RETRY_AFTER),
     "wait": _seconds(30.0, "seconds that a well-formed Retry-After asks for", 86400.0),
 }
+
+__all__ = ["KINDS", "RETRY_AFTER", "Fault", "Kind", "Setting", "Where", "completed"]
 
 KINDS: Final[Mapping[str, Kind]] = {
     "refused": Kind("transport", "nobody listens at the port"),
@@ -111,30 +66,31 @@ KINDS: Final[Mapping[str, Kind]] = {
         "transport", "the answer is that HTTP status and a plain sentence", {"code": Setting(503, "the status", 100, 999), **_RETRY}
     ),
     "rate_limited": Kind("provider", "too many requests, in the provider's own words, whatever was sent", _RETRY),
-    "waf": Kind("provider", "a page of HTML that asks for proof of being human", {"code": _one_of("403", "503", says="its status")}),
+    "waf": Kind("provider", "a page of HTML that asks for proof of being human", {"code": one_of("403", "503", says="its status")}),
     "key_revoked": Kind("provider", "the key is refused, in the provider's own words"),
     "plan_lost": Kind("provider", "the plan does not include what is asked for, in the provider's own words"),
     "downgraded": Kind("provider", "the key is one of the smallest plan"),
     "quota_cut": Kind("provider", "the allowance is less than it was", {"to": Setting(0.5, "the share that is left", 0.0, 1.0)}),
     "retirement": Kind(
-        "provider", "the provider is not there any more", {"how": _one_of("gone", "page", says="nobody answers, or a farewell page does")}
+        "provider", "the provider is not there any more", {"how": one_of("gone", "page", says="nobody answers, or a farewell page does")}
     ),
     "format_drift": Kind(
         "provider",
         "the answer has another form than it had",
         {
-            "field": _one_of("close", "volume", "time", says="what is concerned"),
-            "how": _one_of("renamed", "null", "words", says="another name, nothing in it, or words in it"),
+            "field": one_of("close", "volume", "time", says="what is concerned"),
+            "how": one_of("renamed", "null", "words", says="another name, nothing in it, or words in it"),
         },
     ),
-    "unsorted": Kind("provider", "rows in another order", {"how": _one_of("reversed", "rotated", says="the other order")}),
+    "unsorted": Kind("provider", "rows in another order", {"how": one_of("reversed", "rotated", says="the other order")}),
     "paging_loop": Kind(
-        "provider", "each page names itself as the next one", {"how": _one_of("circle", "endless", says="the same page, or new empty ones")}
+        "provider", "each page names itself as the next one", {"how": one_of("circle", "endless", says="the same page, or new empty ones")}
     ),
     "wrong_symbol": Kind("provider", "the answer is about another symbol", {"symbol": Setting("MSFT", "which one")}),
     "unknown_symbol": Kind("provider", "a good symbol is not known any more"),
     "stale_feed": Kind("provider", "nothing later than the fault's beginning is told"),
     "delayed_feed": Kind("provider", "all is told late", {"delay": _seconds(3600.0, "seconds", 31 * 86400.0)}),
+    **DEFECTS,
 }
 
 

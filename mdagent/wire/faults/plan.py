@@ -28,17 +28,20 @@ class Injected(NamedTuple):
 @dataclass(eq=False)
 class Plan:
     """The faults of one injection, which began at `began` of the clock's monotonic time. Chance comes from `dice` alone, in the order in
-    which it is asked for. Safe to use from several threads. Raises ConfigError for a fault that the table of kinds does not allow."""
+    which it is asked for; `salt` is drawn once, for what has to be wrong in the same places each time. Safe to use from several threads.
+    Raises ConfigError for a fault that the table of kinds does not allow."""
 
     faults: Sequence[Fault]
     clock: Clock
     dice: Random
     began: float
     events: list[Injected] = field(default_factory=list)
+    salt: str = field(init=False)
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
         self.faults = tuple(completed(fault) for fault in self.faults)
+        self.salt = f"{self.dice.getrandbits(64):016x}"
 
     @property
     def elapsed(self) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from mdagent.wire.sandbox.dialects import Ask, dialects, sandbox_key
+from mdagent.wire.sandbox.distortion import Distortion, distorted
 from mdagent.wire.sandbox.trouble import ASKS, REFUSALS, REPLIES, RETIRED, Gone, Hour, allowed, renamed, reshaped
 
 if TYPE_CHECKING:
@@ -108,12 +109,24 @@ class Provider:
         meant = ask
         for fault in self._struck(striking, ASKS, dialect.name):
             meant = ASKS[fault.kind](fault, meant, self._hour(fault, now))
-        reply = dialect.answer(meant)
+        with distorted(self._distortions(dialect.name, now)):
+            reply = dialect.answer(meant)
         if any(fault.kind == "unknown_symbol" for fault in striking):
             reply = renamed(ask, reply)
         for fault in self._struck(striking, REPLIES, dialect.name):
             reply = reshaped(fault, dialect, ask, reply)
         return reply
+
+    def _distortions(self, name: str, now: datetime) -> list[Distortion]:
+        """What it has wrong about the market at the moment."""
+        if self.faults is None:
+            return []
+        salt, made = f"{self.faults.salt} {name}", []
+        for fault in self.faults.striking("truth", name):
+            self.faults.note(fault, name)
+            began = now.timestamp() - self._hour(fault, now).since
+            made.append(Distortion(fault.kind, fault.settings, int(began), salt))
+        return made
 
     def _struck(self, striking: list[Fault], kinds: Container[str], name: str) -> list[Fault]:
         """Those of some kinds, written down as having struck."""

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from mdagent.wire.sandbox import series
-from mdagent.wire.sandbox.dialects import Allowance, Dialect, Refused, Reply, as_json
+from mdagent.wire.sandbox.dialects import Allowance, Dialect, Refused, Reply, as_json, whole
 from mdagent.wire.sandbox.tickers import familiar, listing
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def _days(seen: View, first: np.datetime64, last: np.datetime64) -> _Rows:
     columns = {"close": ours.close, "open": ours.open, "high": ours.high, "low": ours.low}
     traded = {"uClose": raw.close, "uOpen": raw.open, "uHigh": raw.high, "uLow": raw.low}
     told = {name: [round(v, 10) for v in column[kept].tolist()] for name, column in (columns | traded).items()}
-    told |= {"volume": [int(v) for v in ours.volume[kept]], "uVolume": [int(v) for v in raw.volume[kept]]}
+    told |= {"volume": [whole(v) for v in ours.volume[kept]], "uVolume": [whole(v) for v in raw.volume[kept]]}
     return [
         {"date": f"{day}", **{name: column[i] for name, column in told.items()}, "currency": "", "label": f"{day:%b} {day.day}"}
         for i, day in enumerate(days)

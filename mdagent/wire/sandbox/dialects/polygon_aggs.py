@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 import numpy as np
 
 from mdagent.wire.sandbox import series
+from mdagent.wire.sandbox.dialects import whole
 from mdagent.wire.sandbox.dialects.polygon import DAY, NEW_YORK, Refusal, check_entitled, known, limit_of, midnight_before, truth_of
 from mdagent.wire.sandbox.intraday import EMPTY, Strip
 from mdagent.wire.sandbox.market import hours, truth
@@ -148,7 +149,7 @@ def _rows(strip: Strip, *, bare: bool) -> list[dict[str, Any]]:
     volume = strip.volume.tolist()
     mean = [float(f"{v:.8g}") for v in ((strip.open + strip.high + strip.low + strip.close) / 4).tolist()]
     return [
-        {"v": v, "vw": w, "o": a, "c": d, "h": b, "l": e, "t": t, "n": int(v) // 100 + 1}
+        {"v": v, "vw": w, "o": a, "c": d, "h": b, "l": e, "t": t, "n": (whole(v) or 0) // 100 + 1}
         for v, w, a, b, e, d, t in zip(volume, mean, o, h, l, c, stamps, strict=True)
     ]
 

@@ -222,7 +222,8 @@ def _rows(ticker: Ticker, stamps: np.ndarray, bars: Bars) -> list[dict[str, str]
 def _texts(column: np.ndarray) -> list[str]:
     """Five decimals where they hold the prices, else as many as ten digits need."""
     exact = bool((np.abs(np.round(column, 5) - column) <= 1e-10 * np.abs(column)).all())
-    places = 5 if exact else max(5, 10 - int(np.floor(np.log10(column.min()))))
+    least = np.abs(column[column != 0])
+    places = 5 if exact else max(5, 10 - int(np.floor(np.log10(np.nanmin(least)))))
     return [f"{v:.{places}f}" for v in column.tolist()]
 
 

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from mdagent.wire.sandbox import series
+from mdagent.wire.sandbox.dialects import whole
 from mdagent.wire.sandbox.dialects.yahoo import Refusal
 from mdagent.wire.sandbox.intraday import EMPTY, Strip
-from mdagent.wire.sandbox.market import truth
-from mdagent.wire.sandbox.view import midnights, view
+from mdagent.wire.sandbox.view import midnights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def chart(ticker: Ticker, query: Mapping[str, str], now: int) -> dict[str, Any]:
     if interval not in _INTERVALS:
         text = f"Invalid input - interval={interval} is not supported. Valid intervals: [{', '.join(_INTERVALS)}]"
         raise Refusal(400, "Bad Request", text)
-    seen = view(truth(ticker), now)
+    seen = series.at(ticker, now)
     window = _window(seen, query)
     _refuse_what_yahoo_lacks(seen, window, interval)
     if interval in _MINUTES:
@@ -74,7 +75,7 @@ def _result(seen: View, window: _Window, interval: str, rows: _Rows) -> dict[str
     stamp, *prices, volume = rows.strip.columns
     quote = {name: _floats(column) for name, column in zip(("open", "high", "low", "close"), prices, strict=True)}
     traded = ~np.isnan(prices[3])
-    counts = [int(v) if ok else None for v, ok in zip(volume.tolist(), traded.tolist(), strict=True)]
+    counts = [whole(v) if ok else None for v, ok in zip(volume.tolist(), traded.tolist(), strict=True)]
     indicators: dict[str, Any] = {"quote": [quote | {"volume": counts}]}
     if adjusted is not None:
         indicators["adjclose"] = [{"adjclose": _floats(adjusted)}]
@@ -254,7 +255,7 @@ def _meta(seen: View, window: _Window, interval: str, rows: _Rows) -> dict[str, 
         "fiftyTwoWeekLow": _rounded(np.fmin.reduce(year.low), places),
         "regularMarketDayHigh": _rounded(day.high[-1], places),
         "regularMarketDayLow": _rounded(day.low[-1], places),
-        "regularMarketVolume": int(day.volume[-1]),
+        "regularMarketVolume": whole(day.volume[-1]),
         **names,
         "chartPreviousClose": round(before if before is not None else float(seen.daily(0, 1).open[0]), places),
         **intraday,
