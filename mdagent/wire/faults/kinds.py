@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from mdagent.errors import ConfigError
 from mdagent.wire.faults.defects import DEFECTS
 from mdagent.wire.faults.rows import Fault, Kind, Setting, Where, one_of
+from mdagent.wire.faults.toxic_kinds import TOXICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,6 +92,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "stale_feed": Kind("provider", "nothing later than the fault's beginning is told"),
     "delayed_feed": Kind("provider", "all is told late", {"delay": _seconds(3600.0, "seconds", 31 * 86400.0)}),
     **DEFECTS,
+    **TOXICS,
 }
 
 
