@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from mdagent.errors import ConfigError
 from mdagent.wire.faults.defects import DEFECTS
+from mdagent.wire.faults.host_kinds import HOST
 from mdagent.wire.faults.rows import Fault, Kind, Setting, Where, one_of
 from mdagent.wire.faults.toxic_kinds import TOXICS
 
@@ -93,6 +94,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "delayed_feed": Kind("provider", "all is told late", {"delay": _seconds(3600.0, "seconds", 31 * 86400.0)}),
     **DEFECTS,
     **TOXICS,
+    **HOST,
 }
 
 
