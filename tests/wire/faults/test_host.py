@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mdagent.wire.faults import Fault
 
 NOWHERE = Site(Path("/nonexistent/ledger.db"), Path("/nonexistent/config.yaml"))
-FETCH = ("fetch", "AAPL", "--start", "2024-01-02", "--end", "2024-02-01", "--format", "csv")
+FETCH = ("fetch", "AAPL", "MSFT", "--start", "2024-01-02", "--end", "2024-02-01", "--format", "csv")
 
 
 def descendants() -> list[str]:
