@@ -120,7 +120,7 @@ class Scene:
     def roll_back(self) -> None:
         """No fault is on any more."""
         now, self.wrist.off = self.clock.monotonic(), timedelta(0)
-        self.switch.inner, self.market.provider.faults = self.market, None
+        self.switch.inner = self.market
         self.spans = [(fault, start, min(end, now)) for fault, start, end in self.spans if start < now]
 
     @property

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _EVERY: Final = Setting(20, "one bar of so many in a row is hit", 1, 10000)
+_SELDOM: Final = _EVERY._replace(default=100)
 _AGO: Final = Setting(5, "sessions before the fault's beginning at which it is wrong", 0, 10000)
+_LONG_AGO: Final = _AGO._replace(default=60)
 _LENGTH: Final = Setting(5, "sessions that it lasts", 1, 10000)
 
 
@@ -36,7 +38,7 @@ DEFECTS: Final[Mapping[str, Kind]] = {
     ),
     "decimal_shift": _truth("bars here and there with the point misplaced", every=_EVERY, factor=_times(0.01)),
     "nan_field": _truth("a field here and there is empty", every=_EVERY, field=one_of("open", "high", "low", "volume", says="which one")),
-    "zero_volume": _truth("a volume here and there is 0", every=_EVERY),
+    "zero_volume": _truth("a volume here and there is 0", every=_SELDOM),
     "negative_volume": _truth("a volume here and there is below 0", every=_EVERY),
     "high_low_swapped": _truth("high and low here and there in each other's place", every=_EVERY),
     "close_outside_range": _truth("a close here and there above the high", every=_EVERY, size=_off(0.08)),
@@ -73,14 +75,16 @@ DEFECTS: Final[Mapping[str, Kind]] = {
         "a session here and there is told twice", every=_EVERY, how=one_of("differing", "same", says="whether the two differ")
     ),
     "non_trading_day_bar": _truth("bars of Saturdays", every=Setting(4, "one week of so many in a row has one", 1, 10000)),
-    "date_shifted": _truth("the sessions before the fault's beginning are dated a day early", ago=_AGO),
+    "date_shifted": _truth("the sessions before the fault's beginning are dated a day early", ago=_LONG_AGO),
     "future_timestamp": _truth("between two sessions there is a bar of the next one"),
     "adjusted_raw_mix": _truth("before a split some sessions as they were traded", every=_EVERY),
     "other_instrument": _truth(
-        "from a day on the bars of another listing, under the name of the one asked for", ago=_AGO, symbol=Setting("KO", "which one")
+        "from a day on the bars of another listing, under the name of the one asked for", ago=_LONG_AGO, symbol=Setting("KO", "which one")
     ),
     "provider_drift": _truth(
-        "prices move slowly away from everybody else's", ago=_AGO, rate=Setting(0.002, "share of the price, each session anew", -0.1, 0.1)
+        "prices move slowly away from everybody else's",
+        ago=_LONG_AGO,
+        rate=Setting(0.001, "share of the price, each session anew", -0.1, 0.1),
     ),
     "rewritten_history": _truth(
         "what lies before is told anew, a little differently", ago=_AGO, size=Setting(0.02, "at most so far off, as a share", 0.0, 1.0)

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from mdagent.errors import ConfigError
 from mdagent.wire.faults.defects import DEFECTS
+from mdagent.wire.faults.host_kinds import HOST
 from mdagent.wire.faults.rows import Fault, Kind, Setting, Where, one_of
+from mdagent.wire.faults.scene_kinds import SCENE
+from mdagent.wire.faults.toxic_kinds import TOXICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -91,8 +94,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "stale_feed": Kind("provider", "nothing later than the fault's beginning is told"),
     "delayed_feed": Kind("provider", "all is told late", {"delay": _seconds(3600.0, "seconds", 31 * 86400.0)}),
     **DEFECTS,
-    "lock_held": Kind("scene", "another process holds the lock of the store, and looks whether the store stays as it is"),
-    "clock_step": Kind("scene", "this machine's clock is set, and set back at the end", {"by": Setting(-3600.0, "seconds", -4e7, 4e7)}),
+    **TOXICS,
+    **HOST,
+    **SCENE,
 }
 
 

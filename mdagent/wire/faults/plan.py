@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mdagent.wire.faults.kinds import KINDS, Fault, completed
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from mdagent.clock import Clock
     from mdagent.wire.faults.kinds import Where
+
+
+FAULTS: Final = "mdagent.faults"  # the request extension by which a simulated provider is told of the plan
 
 
 class Injected(NamedTuple):

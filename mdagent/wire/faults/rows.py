@@ -46,7 +46,8 @@ class Setting(NamedTuple):
 
 class Kind(NamedTuple):
     """One row of the table. `where` is the part that brings it about: the `transport`, which stands before any world; the simulated
-    `provider`, or its view of the `truth`; the TCP `proxy`, where there are real sockets; the `host`, where mdagent is a process."""
+    `provider`, or its view of the `truth`; the TCP `proxy`, where there are real sockets; the `host`, where mdagent is a process; the
+    `scene`, where time is simulated."""
 
     where: Where
     says: str

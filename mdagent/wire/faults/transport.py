@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from mdagent.wire.faults.network import AFTER, BEFORE
-from mdagent.wire.faults.plan import Plan
+from mdagent.wire.faults.plan import FAULTS, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class FaultTransport(httpx.AsyncBaseTransport):
     """Wraps a transport. `source_of` maps the `host` or `host:port` of a request to the name of a source; None is left alone.
 
-    A sandbox underneath is told of the plan, so that its providers bring about the faults of providers and of truth. Raises what the
-    network would: `WireFailed` and httpx's own errors. `events`: what was injected when.
+    A sandbox underneath is told of the plan with each request, so that its providers bring about the faults of providers and of truth for
+    who comes this way, and for nobody else. Raises what the network would: `WireFailed` and httpx's own errors. `events`: what was
+    injected when.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  the plan's parts, and what it stands between
@@ -37,9 +38,6 @@ class FaultTransport(httpx.AsyncBaseTransport):
         self.inner = inner
         self.plan = Plan(faults, clock, dice, began)
         self._source_of = source_of
-        provider = getattr(inner, "provider", None)
-        if provider is not None:
-            provider.faults = self.plan
 
     @property
     def events(self) -> list[Injected]:
@@ -56,6 +54,7 @@ class FaultTransport(httpx.AsyncBaseTransport):
                 answer = await BEFORE[fault.kind](fault, request, self.plan)
                 if answer is not None:
                     return answer
+        request.extensions[FAULTS] = self.plan
         reply = await self.inner.handle_async_request(request)
         for fault in striking:
             if fault.kind in AFTER:

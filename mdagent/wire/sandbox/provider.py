@@ -56,6 +56,10 @@ class Provider:
         """How many requests arrived, refused ones included."""
         return len(self.log)
 
+    def under(self, faults: Plan) -> Provider:
+        """The same providers, with the same books, while such faults are on."""
+        return replace(self, faults=faults)
+
     def dialect_at(self, host: str) -> Dialect | None:
         """Whose address that is."""
         if self.only is not None:

@@ -102,3 +102,13 @@ def test_an_order_that_is_another_changes_no_bar(tmp_path: Path) -> None:
     for name in SOURCES:
         for how in ("reversed", "rotated"):
             assert scene(tmp_path, fault("unsorted", how=how)).bars(name).close.tolist() == scene(tmp_path).bars(name).close.tolist()
+
+
+def test_a_provider_is_itself_again_for_who_does_not_pass_the_faults(tmp_path: Path) -> None:
+    act = scene(tmp_path, fault("waf"))
+    assert act.kind("yahoo") is FailureKind.WAF_BLOCK
+    seen = act.referee.requests
+    unharmed = scene(tmp_path)
+    unharmed.transport.inner = act.transport.inner
+    assert unharmed.kind("yahoo") is None
+    assert unharmed.referee.requests == seen + 1

@@ -244,7 +244,7 @@ def _meta(seen: View, window: _Window, interval: str, rows: _Rows) -> dict[str, 
         "exchangeName": ticker.exchange,
         "fullExchangeName": ticker.exchange_name,
         "instrumentType": ticker.type,
-        "firstTradeDate": int(seen.daily_stamps(0, 1)[0]),
+        "firstTradeDate": _first_trade(seen),
         "regularMarketTime": seen.live.seen if seen.live is not None else min(int(hours.closes[last]) + 1, seen.now),
         "hasPrePostMarketData": _has_extended(ticker),
         "gmtoffset": _offset(local),
@@ -265,6 +265,13 @@ def _meta(seen: View, window: _Window, interval: str, rows: _Rows) -> dict[str, 
         "range": window.range,
         "validRanges": list(_VALID_RANGES),
     }
+
+
+def _first_trade(seen: View) -> int:
+    """When the listing was first traded, whatever of its history is still kept."""
+    stamp = int(seen.daily_stamps(0, 1)[0])
+    day = np.datetime64(seen.truth.ticker.first_trade, "D")
+    return stamp if seen.truth.hours.day[0] - day < np.timedelta64(30, "D") else int(midnights(seen.truth.ticker.zone, np.array([day]))[0])
 
 
 def _rounded(value: float, places: int) -> float | None:
