@@ -58,7 +58,7 @@ def report(outcome: Outcome, replay: str) -> dict[str, Any]:
         "refusals": {p.name: _refusals(p) for p in outcome.phases},
         "bars": {p.name: _bars(p) for p in outcome.phases},
         "quota": {p.name: _quota(p) for p in outcome.phases},
-        "not_tested": [*_NOT_TESTED, *_VIRTUAL],
+        "not_tested": [*_idle(outcome), *_NOT_TESTED, *_VIRTUAL],
     }
 
 
@@ -87,7 +87,13 @@ def _sample(sample: Sample | None, probe: Probe, limit: float) -> Any:  # noqa: 
 
 
 def _fault(fault: Fault, outcome: Outcome) -> dict[str, Any]:
-    struck = [one for one in outcome.injected if one.kind == fault.kind and (not fault.sources or one.source in fault.sources)]
+    struck = [
+        one
+        for one in outcome.injected
+        if one.kind == fault.kind
+        and (not fault.sources or one.source in (*fault.sources, "scene"))
+        and fault.start <= one.at < fault.start + fault.seconds
+    ]
     during = outcome.experiment.phases.during
     return {
         "kind": fault.kind,
@@ -101,6 +107,14 @@ def _fault(fault: Fault, outcome: Outcome) -> dict[str, Any]:
         "first": round(struck[0].at, 3) if struck else None,
         "last": round(struck[-1].at, 3) if struck else None,
     }
+
+
+def _idle(outcome: Outcome) -> list[str]:
+    """The faults that struck nobody, since nobody came their way."""
+    told = [_fault(fault, outcome) for fault in outcome.experiment.faults]
+    return [
+        f"{one['kind']} of {', '.join(one['sources'])} from {one['from']:g} s on: it struck nobody" for one in told if not one["struck"]
+    ]
 
 
 def _availability(phases: Sequence[Phase]) -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from mdagent.chaos.chance import RANDOM, random_experiment
 from mdagent.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,9 +29,21 @@ QUICK = (
     "half-fail",
     "bad-bodies",
     "cut-bodies",
+    "lock-held",
 )
-STANDARD = QUICK
-SUITES: Mapping[str, tuple[str, ...]] = {"quick": QUICK, "standard": STANDARD}
+STANDARD = (
+    *QUICK,
+    "bad-truth",
+    "drifting-source",
+    "stale-feed",
+    "keys-and-plans",
+    "clock-steps",
+    "cron-evening",
+    "trading-week",
+)
+COMPREHENSIVE = (*STANDARD, "trading-month", *(f"{RANDOM}-{seed}" for seed in range(1, 101)))
+SUITES: Mapping[str, tuple[str, ...]] = {"quick": QUICK, "standard": STANDARD, "comprehensive": COMPREHENSIVE}
+_BY_CHANCE = re.compile(rf"{RANDOM}-([0-9]{{1,9}})\Z")
 
 
 def names() -> tuple[str, ...]:
@@ -39,9 +53,11 @@ def names() -> tuple[str, ...]:
 
 @lru_cache(maxsize=64)
 def shipped(name: str) -> Experiment:
-    """The experiment of that name."""
+    """The experiment of that name; `random-7` is what chance makes of seed 7."""
     from mdagent.chaos.reading import read_experiment
 
+    if by_chance := _BY_CHANCE.match(name):
+        return random_experiment(int(by_chance[1]))
     return read_experiment(files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8"), f"{name}.yaml", name)
 
 
@@ -50,7 +66,7 @@ def find(word: str, cwd: Path) -> Experiment:
     from mdagent.chaos.reading import read_experiment
     from mdagent.config.files import read_text
 
-    if word in names():
+    if word in names() or _BY_CHANCE.match(word):
         return shipped(word)
     if word.endswith((".yaml", ".yml")) or "/" in word:
         path = cwd / word
