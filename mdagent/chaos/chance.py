@@ -40,7 +40,7 @@ def random_experiment(seed: int) -> Experiment:
     clock = datetime(2024, 1, 8, 15, tzinfo=UTC) + timedelta(days=7 * dice.randrange(20), hours=dice.randrange(24))
     load = (
         Habit("prompt", "quote", 2.0, tuple(f"SYM{n:05}" for n in range(1, 11)), deadline=20.0),
-        Habit("chart", "fetch", 18.0, fresh=True, back=60 * 86400.0, deadline=30.0, cross_check=2),
+        Habit("chart", "fetch", 30.0, fresh=True, back=60 * 86400.0, deadline=30.0, cross_check=2),
         Habit("cron", "backfill", 60.0, fresh=True, together=2, deadline=50.0, after=5.0),
         Habit("watcher", "status", 20.0, after=1.0),
     )

@@ -85,6 +85,7 @@ class _Run:
     say: Callable[[str], None]
     phases: list[Phase] = field(default_factory=list)
     stopped: str = ""
+    reached: str = PHASES[0]
 
     def __post_init__(self) -> None:
         scene = self.scene
@@ -108,19 +109,20 @@ class _Run:
                 return self._outcome("aborted", self.stopped)
             self._phase("after", experiment.phases.after)
         except KeyboardInterrupt:
-            return self._outcome("interrupted", f"interrupted {PHASES[len(self.phases) - 1]} the faults")
+            return self._outcome("interrupted", f"interrupted {self.reached} the faults")
         told = [(f"{row.bound.probe} {name}", held) for row in self._rows() for name, held in zip(PHASES, row.held, strict=True)]
         broken = [name for name, held in told if held is False]
         return self._outcome("deviated", f"not kept: {', '.join(broken)}") if broken else self._outcome("held", "every claim held")
 
     def _phase(self, name: str, seconds: float) -> None:
         """Live through it; what was seen is kept, however it ends."""
+        self.reached = name
         before = _Before(self)
         until = self.scene.clock.monotonic() + seconds
         crew = Crew(self.scene.clock)
         self.desk.after_each = lambda call: self._after(call, crew, before, name)
-        self.say(f"{name} the faults: {seconds:g} s of {len(self.people)} who ask")
         try:
+            self.say(f"{name} the faults: {seconds:g} s of {len(self.people)} who ask")
             hands = self.scene.hands() if name == "during" else []
             crew.run([*((person.habit.after, partial(person.live, until)) for person in self.people), *hands])
             rest = until - self.scene.clock.monotonic()

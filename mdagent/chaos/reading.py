@@ -275,6 +275,7 @@ _EXPERIMENT: dict[str, Callable[[_Place], Any]] = {
     "sources": _sources,
     "plans": _plans,
     "latency": _span,
+    "observe_only": _flag,
     "phases": lambda place: Phases(**_fields(place, _PHASES)),
     "load": _habits,
     "hypothesis": _bounds,

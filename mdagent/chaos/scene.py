@@ -183,7 +183,13 @@ def settled(settings: Settings, experiment: Experiment, folder: Path) -> Setting
 
     asked = experiment.sources or tuple(settings.sources)
     sources = {
-        name: told._replace(api_key=None, base_url=None, enabled=told.enabled and name in asked, plan=experiment.plans.get(name, told.plan))
+        name: told._replace(
+            api_key=None,
+            base_url=None,
+            enabled=told.enabled and name in asked,
+            plan=experiment.plans.get(name, told.plan),
+            observe_only=told.observe_only or experiment.observe_only,
+        )
         for name, told in settings.sources.items()
     }
     if not any(told.enabled for told in sources.values()):

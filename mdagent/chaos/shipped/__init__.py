@@ -27,6 +27,7 @@ QUICK = (
     "shared-quota",
     "storm-of-429",
     "half-fail",
+    "half-fail-observed",
     "bad-bodies",
     "cut-bodies",
     "lock-held",
