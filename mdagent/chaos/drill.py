@@ -56,7 +56,7 @@ class Outcome(NamedTuple):
 
 def run(experiment: Experiment, settings: Settings, seed: int | None = None, say: Callable[[str], None] = lambda _: None) -> Outcome:
     """Run it on virtual time against the sandbox, in a folder that is gone afterwards; a SIGINT rolls back, too. Raises ConfigError."""
-    with TemporaryDirectory(prefix="mdagent-chaos-", dir=roomy()) as folder:
+    with TemporaryDirectory(prefix=f"mdagent-chaos-{os.getpid()}-", dir=roomy()) as folder:
         scene = Scene(experiment, experiment.seed if seed is None else seed, settled(settings, experiment, Path(folder)))
         with open_ledger(scene.settings.ledger, scene.wrist) as ledger:
             return _Run(scene, ledger, say).whole()
