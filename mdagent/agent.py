@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mdagent.store.ledger import Ledger
     from mdagent.work.ask import Ask, Events
     from mdagent.work.backfill import Bench, Chunk
+    from mdagent.work.clerk import Clerk
     from mdagent.work.compare import Comparison, How
     from mdagent.work.doubt import Doubt
     from mdagent.work.fetch import Tools
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from mdagent.work.rank import Form
 
 T = TypeVar("T")
+_CHUNK = 120.0  # seconds that a piece of a backfill may take: others come in between
 _PATIENCE = 3600.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
 
 
@@ -188,8 +190,8 @@ class Agent:
 
         async def work() -> int:
             with self._watching(long=True):
-                async with self._gate(errand.allowance, errand.tag) as gate:
-                    run = Backfill(self._bench(gate, names, errand.allowance), errand.heard)
+                async with self._gate(errand.allowance, errand.tag) as gate, self._clerk(leisurely=True) as clerk:
+                    run = Backfill(self._bench(gate, clerk, names, errand.allowance), errand.heard)
                     await run.run(groups)
                     return run.left
 
@@ -406,25 +408,26 @@ class Agent:
                 self.progress(told, len(requests), f"{line.request.symbol}: {line.brief}")
 
         with self._watching(long=many):
-            async with self._gate() as gate:
+            async with self._gate() as gate, self._clerk() as clerk:
                 desk = Desk(
                     partial(self.wish, names=names, refresh=refresh),
-                    partial(self._tools, gate, patience=_PATIENCE if many else 0.0),
+                    partial(self._tools, gate, clerk, patience=_PATIENCE if many else 0.0),
                     self._adopt,
                     done,
                 )
                 return await fetch_many(requests, desk)
 
-    def _tools(self, gate: Gate, *, patience: float) -> Tools:
+    def _tools(self, gate: Gate, clerk: Clerk, *, patience: float, brief: bool = False) -> Tools:
         from functools import partial
 
         from mdagent.work.calendar import known_sessions
         from mdagent.work.fetch import Tools
 
         deadline, bounded = self.settings.fetch.deadline, self.settings.world != "replay"
+        deadline = max(deadline, _CHUNK) if brief else deadline
         known = partial(known_sessions, closures=self.settings.sessions.closures)
-        with_all = (self.store, self.ledger, gate, self.clock, self._sessions, deadline, patience)
-        return Tools(*with_all, bounded_depth=bounded, known=known, mode=self._mode)
+        with_all = (clerk, self.ledger, gate, self.clock, self._sessions, deadline, patience)
+        return Tools(*with_all, bounded_depth=bounded, known=known, mode=self._mode, brief=brief)
 
     def _watching(self, *, long: bool) -> AbstractContextManager[None]:
         """While a long fetch runs, an edit of the settings files is noticed."""
@@ -460,17 +463,26 @@ class Agent:
     def _chosen(self, chunk: Chunk, names: Sequence[str]) -> Wish:
         return self.wish(chunk.request, (chunk.source,) if chunk.source else names, refresh=chunk.refresh)
 
-    def _there(self, chunks: Sequence[Chunk], names: Sequence[str]) -> dict[BarRequest, Line]:
-        """The lines of what the store has served already."""
-        if not chunks or not self.store.exists():
+    def _there(self, chunks: Sequence[Chunk], names: Sequence[str], clerk: Clerk | None = None) -> dict[BarRequest, Line]:
+        """The lines of what the store has served already; the clerk is told of what symbols it has nothing."""
+        from mdagent.store.lock import taken_by_others
+
+        symbols = list(dict.fromkeys(chunk.request.symbol.ticker for chunk in chunks))
+        if not self.store.exists():
+            if clerk is not None:
+                clerk.note_blank(symbols, taken_by_others(self.store.path))
+            return {}
+        if not chunks:
             return {}
         from mdagent.work.look import Look
 
         sources = {name: self.roster.source(name) for name in names}
         with self.store.reading("backfill") as reader:
+            if clerk is not None:
+                clerk.note_blank(reader.unheard_of(symbols), taken_by_others(self.store.path))
             return Look(reader, sources, self.clock.now(), self.settings.world != "replay").served([c.request for c in chunks])
 
-    def _bench(self, gate: Gate, names: Sequence[str], allowance: Allowance) -> Bench:
+    def _bench(self, gate: Gate, clerk: Clerk, names: Sequence[str], allowance: Allowance) -> Bench:
         from functools import partial
 
         from mdagent.work.backfill import Bench
@@ -480,11 +492,22 @@ class Agent:
             by_request = {chunk.request: chunk for chunk in chunks}
 
             def tools() -> Tools:
-                return self._tools(gate, patience=allowance.patience(_PATIENCE, self.clock.monotonic()))
+                return self._tools(gate, clerk, patience=allowance.patience(_PATIENCE, self.clock.monotonic()), brief=True)
 
             return Desk(lambda request: self._chosen(by_request[request], names), tools, self._adopt, done)
 
-        return Bench(partial(self._there, names=names), desk, allowance, self.clock.monotonic)
+        return Bench(partial(self._there, names=names, clerk=clerk), desk, allowance, self.clock.monotonic)
+
+    @asynccontextmanager
+    async def _clerk(self, *, leisurely: bool = False) -> AsyncIterator[Clerk]:
+        """Who goes to the store for all; what was brought to him is written before this ends, however it ends."""
+        from mdagent.work.clerk import Clerk
+
+        clerk = Clerk(self.store, self.clock, leisurely)
+        try:
+            yield clerk
+        finally:
+            await clerk.finish()
 
     @asynccontextmanager
     async def _gate(self, allowance: Allowance | None = None, tag: str = "") -> AsyncIterator[Gate]:
@@ -494,13 +517,15 @@ class Agent:
         from mdagent.config.wiring import wire_options
         from mdagent.guard.allowance import Allowance
         from mdagent.wire import open_wire
+        from mdagent.wire.spool import Spool
         from mdagent.work.gate import Gate
 
         world, dice = self.settings.world, self.dice or random.SystemRandom()
         wire = open_wire(world, self.clock, options=wire_options(self.settings))
         try:
             bounds = allowance or Allowance()
-            yield Gate(self.ledger, wire, self.clock, dice, self.run_name() + tag, self.policy, self.say, world, bounds)
+            spool = Spool(self.settings.store.with_name(f"{self.settings.store.name}.spool"), self.clock)
+            yield Gate(self.ledger, wire, self.clock, dice, self.run_name() + tag, self.policy, self.say, world, bounds, spool)
         finally:
             await wire.aclose()
 

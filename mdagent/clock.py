@@ -7,10 +7,13 @@ import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 
 class Anchor(NamedTuple):
@@ -40,6 +43,9 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Give way to other tasks for that long."""
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do what blocks while other tasks go on."""
 
     def pause(self, seconds: float) -> None:
         """Block this thread for that long (lock polling, outside the event loop)."""
@@ -85,6 +91,12 @@ class SystemClock:
 
         await asyncio.sleep(max(0.0, seconds))
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        """In a thread. A caller that is cancelled does not stop it: the loop waits for it when it closes."""
+        import asyncio
+
+        return await asyncio.get_running_loop().run_in_executor(None, work)
+
     def pause(self, seconds: float) -> None:
         time.sleep(max(0.0, seconds))
 
@@ -117,6 +129,10 @@ class VirtualClock:
         import asyncio
 
         await asyncio.sleep(max(0.0, seconds))
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """At once: a thread would take real time, of which this clock knows nothing."""
+        return work()
 
     def pause(self, seconds: float) -> None:
         self._elapsed += max(0.0, seconds)

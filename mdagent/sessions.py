@@ -244,9 +244,27 @@ def expected(sessions: Sequence[Session], interval: Interval, start: datetime, e
         # A session opens at most a day before its date and closes at most a day after it.
         near = _between(sessions, start.date() - timedelta(days=2), end.date() + timedelta(days=2))
         return [ts for s in near for ts in _stamps(s, interval.seconds) if start <= ts < end]
+    return list(dict.fromkeys(_long_stamps(sessions, interval, start, end)))
+
+
+def any_expected(sessions: Sequence[Session], interval: Interval, start: datetime, end: datetime) -> bool:
+    """Ought any bar to exist in `[start, end)`? Told without counting them: the first session that has one is enough."""
+    if not interval.intraday:
+        return any(True for _ in _long_stamps(sessions, interval, start, end))
+    return any(expected((s,), interval, start, end) for s in sessions if s.opens < end and s.closes > start)
+
+
+def begun_by(sessions: Sequence[Session], now: datetime) -> Sequence[Session]:
+    """Those that opened at `now` or before."""
+    return sessions[: bisect_right(sessions, now, key=lambda s: s.opens)]
+
+
+def _long_stamps(sessions: Sequence[Session], interval: Interval, start: datetime, end: datetime) -> Iterator[datetime]:
     first, last = period_of(interval, start)[0], period_of(interval, end)[1]
-    stamps = dict.fromkeys(_midnight(_first_day(interval, s.day)) for s in _between(sessions, first, last))
-    return [ts for ts in stamps if start <= ts < end]
+    for session in _between(sessions, first, last):
+        stamp = _midnight(_first_day(interval, session.day))
+        if start <= stamp < end:
+            yield stamp
 
 
 def _stamps(session: Session, step: int) -> Iterator[datetime]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _FIRST_POLL, _LAST_POLL, _HALVED_IN = 0.03, 0.0003, 0.05
 _STEP_BACK, _JUST_NOW = 0.002, 0.05
 _NEXT_POLL = 0.001  # past the turnstile there is one who waits
+_taken: dict[Path, int] = {}  # how many times this process took a store for writing
 _given_back: dict[Path, float] = {}  # when this process last gave a store back, on the monotonic clock
 
 
@@ -52,7 +53,8 @@ def locked(store: Path, clock: Clock, *, write: bool, wait: float, purpose: str)
             _take(main, fcntl.LOCK_EX if write else fcntl.LOCK_SH, waiting, _NEXT_POLL)
             fcntl.flock(turnstile, fcntl.LOCK_UN)
             if write:
-                _sign(main, clock, purpose)
+                _sign(main, clock, purpose, _times_taken(store) + 1)
+                _taken[store] = _taken.get(store, 0) + 1
         yield
     finally:
         for opened in (main, turnstile):
@@ -67,6 +69,20 @@ def holder(store: Path) -> str:
         told = json.loads(store.with_name(store.name + ".lock").read_text("utf-8"))
         return f"pid {int(told['pid'])} ({str(told['purpose'])[:40]}, since {str(told['since'])[:19]})"
     return "another process"
+
+
+def taken_by_others(store: Path) -> int:
+    """A number that changes whenever another process takes the store for writing."""
+    return _times_taken(store) - _taken.get(store, 0)
+
+
+def _times_taken(store: Path) -> int:
+    try:
+        return int(json.loads(store.with_name(store.name + ".lock").read_text("utf-8"))["taken"])
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError, KeyError, TypeError):  # somebody is writing it
+        return -1
 
 
 def _open(store: Path, suffix: str, *, write: bool) -> int | None:
@@ -129,8 +145,7 @@ def _take(fd: int, how: int, waiting: _Wait, poll: float) -> None:
             return
 
 
-def _sign(fd: int, clock: Clock, purpose: str) -> None:
+def _sign(fd: int, clock: Clock, purpose: str, number: int) -> None:
     with suppress(OSError):  # the signature helps a waiting person; the lock holds without it
-        text = json.dumps({"pid": os.getpid(), "since": f"{clock.now():%Y-%m-%dT%H:%M:%SZ}", "purpose": purpose})
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, text.encode(), 0)
+        text = json.dumps({"pid": os.getpid(), "since": f"{clock.now():%Y-%m-%dT%H:%M:%SZ}", "purpose": purpose, "taken": number})
+        os.pwrite(fd, text.encode().ljust(os.fstat(fd).st_size), 0)  # in one piece, for those who read it meanwhile

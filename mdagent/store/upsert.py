@@ -92,7 +92,7 @@ def _insert(db: DuckDBPyConnection, fresh: Sequence[Delivery]) -> None:
     told = [(k, *one.key, *_facts(one)) for k, one in enumerate(fresh)]
     db.register("incoming", _columns(fresh))
     try:
-        db.execute(f"{_INSERT} (SELECT * FROM incoming JOIN ({told_as_json(told, _SHAPE)}) USING (k) ORDER BY k, ts)")
+        db.execute(f"{_INSERT} (SELECT * FROM incoming JOIN ({told_as_json(told, _SHAPE)}) USING (k))")
     finally:
         db.unregister("incoming")
 

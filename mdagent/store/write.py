@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.store.append import append
 from mdagent.store.cover import Coverage, among
@@ -69,6 +69,14 @@ class Kept:
         return cls(number, inserted, replaced, revised, quarantined, restated, restatements, confirmed)
 
 
+class Laid(NamedTuple):
+    """What was asked of a series, and when."""
+
+    key: list[str]
+    spans: tuple[Span, ...]
+    at: datetime
+
+
 class Writer(Reader):
     """Writes inside the one transaction that bars.py opened; can read what it wrote."""
 
@@ -96,18 +104,20 @@ class Writer(Reader):
             rescore(self._db, one)
         keep_agreements(self._db, agreements)
 
-    def keep_actions(self, symbol: str, source: str, told: Told) -> bool:
-        """Splits and payments as a source tells them. True where older bars are due again."""
-        coverage = Coverage(self._db, (symbol,))
-        restated = keep_actions(self._db, coverage, [Heard(symbol, source, told)])
+    def hear_all(self, heard: Sequence[Heard]) -> list[bool]:
+        """Splits and payments as sources tell them. True where older bars are due again."""
+        coverage = Coverage(self._db, (one.symbol for one in heard))
+        restated = [again for one in heard for again in keep_actions(self._db, coverage, [one])]
         coverage.write()
-        return restated[0]
+        return restated
 
-    def cover(self, key: list[str], spans: tuple[Span, ...], at: datetime) -> None:
+    def cover_all(self, laid: Sequence[Laid]) -> list[None]:
         """Remember what was asked, and when: new spans take the place of what they overlap, and final neighbours become one."""
-        coverage = Coverage(self._db, (key[0],))
-        coverage.lay(key, spans, at)
+        coverage = Coverage(self._db, (one.key[0] for one in laid))
+        for one in laid:
+            coverage.lay(*one)
         coverage.write()
+        return [None] * len(laid)
 
     def _keep(self, batches: Sequence[Batch]) -> list[Kept]:
         """No symbol twice by one source."""

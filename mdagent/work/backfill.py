@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import FailureKind
 from mdagent.market import Interval
-from mdagent.work.many import SIDE_BY_SIDE, fetch_many
+from mdagent.work.many import ABREAST, Room, fetch_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -97,10 +97,10 @@ class Backfill:
 
     async def run(self, groups: Iterable[Sequence[Chunk]]) -> None:
         """All groups; the next one is looked at as soon as the one before leaves a place free. Raises StoreError."""
-        places = asyncio.Semaphore(SIDE_BY_SIDE)
+        room = Room()
         async with asyncio.TaskGroup() as tasks:
             for group in groups:
-                while self._open >= SIDE_BY_SIDE:
+                while self._open >= ABREAST:
                     self._fewer.clear()
                     await self._fewer.wait()
                 lacking = self._lacking(group)
@@ -108,7 +108,7 @@ class Backfill:
                     self.left += len(lacking)
                 elif lacking:
                     self._open += len(lacking)
-                    tasks.create_task(fetch_many([c.request for c in lacking], self.bench.desk(lacking, self._done(lacking)), places))
+                    tasks.create_task(fetch_many([c.request for c in lacking], self.bench.desk(lacking, self._done(lacking)), room))
 
     def _lacking(self, group: Sequence[Chunk]) -> list[Chunk]:
         there = self.bench.look([chunk for chunk in group if not chunk.refresh])

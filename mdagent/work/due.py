@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.market import Adjustment, Interval
+from mdagent.store.foreseen import Blank, Foreseen
 from mdagent.work.fit import tells_actions
 from mdagent.work.spans import gaps, latest_end, open_stretches
 
@@ -37,13 +38,32 @@ class Held(NamedTuple):
     known: tuple[Sequence[Session] | None] | None = None
 
 
-def due(source: Source, stored: BarRequest, wanted: Adjustment | None, tools: Tools, *, refresh: bool) -> Due:
+class Asked(NamedTuple):
+    """A look into the store for one request, as `held` is asked for it."""
+
+    source: Source
+    stored: BarRequest
+    wanted: Adjustment | None
+    refresh: bool
+    tools: Tools
+
+
+async def due(source: Source, stored: BarRequest, wanted: Adjustment | None, tools: Tools, *, refresh: bool) -> Due:
     """All of the window on a refresh, else what the store lacks; again all of it where the bars are adjusted and nobody would tell that
     they were adjusted anew, since a series may not hold two deliveries then. `wanted`: the basis that the bars are brought to, for which
     the window may be wider; None leaves it as it is. Raises StoreError."""
-    with tools.store.reading() if tools.store.exists() else nullcontext() as reader:
-        found = held(source, stored, wanted, reader, tools, refresh=refresh)
-    return lacking(source, found, tools)
+    asked = Asked(source, stored, wanted, refresh, tools)
+    if tools.clerk.is_blank(stored.symbol.ticker):
+        with suppress(LookupError):
+            return lacking(source, held(source, stored, wanted, Blank(tools.clerk.calendars), tools, refresh=refresh), tools)
+    return lacking(source, await tools.clerk.ask(held_all, asked), tools)
+
+
+def held_all(reader: Reader | None, asked: Sequence[Asked]) -> list[Held]:
+    """`held` for several, of which the store is asked together."""
+    calendars = asked[0].tools.clerk.calendars
+    seen = None if reader is None else Foreseen(reader, (one.stored.symbol.ticker for one in asked), calendars)
+    return [held(one.source, one.stored, one.wanted, seen, one.tools, refresh=one.refresh) for one in asked]
 
 
 def held(  # noqa: PLR0913  what is asked of whom, and where that is looked up

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import httpx
 
     from mdagent.guard.limits import Grant
@@ -22,6 +24,7 @@ class Exchange:
     failure: Failure
     sent: bool = True
     unwanted: bool = False  # refused for who we are, not for the quota
+    came: datetime | None = None  # when another process got the answer, of one that it could not keep
 
 
 @dataclass(slots=True)
@@ -35,3 +38,5 @@ class Telling:
     settled: set[int] = field(default_factory=set)
     once: bool = False  # a probe, or a request to a source that is degraded: not to be tried again there
     last: Failure | None = None  # what ended the try before
+    spooled: list[str] = field(default_factory=list)  # the names of answers that are to be forgotten once their bars are stored
+    came: datetime | None = None  # when the oldest answer came, where that was not now

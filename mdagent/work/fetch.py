@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import Failure, FailureKind
+from mdagent.store.foreseen import Foreseen
 from mdagent.work.fill import Filled, Tools, fill
 from mdagent.work.flight import flight
 from mdagent.work.gate import MISTAKEN
 from mdagent.work.learn import Unlearned, learn, unlearned
+from mdagent.work.look import Look
 from mdagent.work.report import Considered, Line
 from mdagent.work.spans import BEGINNING
 from mdagent.work.standing import line_of
@@ -17,6 +19,8 @@ from mdagent.work.standing import line_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mdagent.market import BarRequest
+    from mdagent.store.read import Reader
     from mdagent.work.fit import Server, Wish
 
 _OUT_OF_REACH = 2
@@ -101,32 +105,78 @@ async def _from(server: Server, wish: Wish, tools: Tools) -> Line:
         kind = FailureKind.MISMATCH if mistaken else FailureKind.UNKNOWN_SYMBOL
         words = f"{name}: {why.removeprefix(MISTAKEN)}" if mistaken else f"{name} does not know {stored.symbol}"
         told = f"{words} (asked before; it is asked again from {until:%Y-%m-%d %H:%M}Z, or with --refresh)"
-        return _standing(wish, server, Filled(failure=Failure(kind, told)), tools)[0]
+        return (await tools.clerk.ask(standing_all, Stood(wish, server, Filled(failure=Failure(kind, told)), tools)))[0]
     async with flight(name, stored, tools):
         done = await fill(source, stored, tools, wanted=wanted, refresh=wish.refresh)
-        line, lack = _standing(wish, server, done, tools)
+        line, lack = await tools.clerk.ask(standing_all, Stood(wish, server, done, tools))
         if lack is not None:
             done = done.and_then(await learn(source, stored, lack, tools))
-            line, _ = _standing(wish, server, done, tools)
+            line, _ = await tools.clerk.ask(standing_all, Stood(wish, server, done, tools))
     if not line.bars and done.failure is None and done.lacking is not None:
         return line._replace(failure=done.lacking)
     return line._replace(cut=bool(done.notes) and stored.start > BEGINNING)
 
 
-def _standing(wish: Wish, server: Server, done: Filled, tools: Tools) -> tuple[Line, Unlearned | None]:
-    """The line of a request, from what the store holds of it now; and, where nothing failed, what the store does not know yet of the
+class Stood(NamedTuple):
+    """What came of asking one source for a request."""
+
+    wish: Wish
+    server: Server
+    done: Filled
+    tools: Tools
+
+    @property
+    def stored(self) -> BarRequest:
+        """The request on the basis of which that source's bars are stored."""
+        return replace(self.wish.request, adjustment=self.server.basis)
+
+
+def standing_all(reader: Reader | None, stood: Sequence[Stood]) -> list[tuple[Line, Unlearned | None]]:
+    """The line of each request, from what the store holds of it now; and, where nothing failed, what the store does not know yet of the
     splits and dividends that its basis needs."""
-    name, stored = server.source.spec.name, replace(wish.request, adjustment=server.basis)
-    notes = (*wish.notes, *done.notes, *done.changes)
-    if not tools.store.exists():
+    known = _briefly(reader, stood) if reader is not None else {}
+    return [_told(known[n], one) if n in known else _standing(reader, one) for n, one in enumerate(stood)]
+
+
+def _briefly(reader: Reader, stood: Sequence[Stood]) -> dict[int, Line]:
+    """The lines of those that need no reading of bars: the store has served them."""
+    made: dict[int, Line] = {}
+    able = [n for n, one in enumerate(stood) if one.tools.brief and one.done.failure is None and one.done.lacking is None]
+    for name in dict.fromkeys(stood[n].server.source.spec.name for n in able):
+        own = [n for n in able if stood[n].server.source.spec.name == name]
+        tools, source = stood[own[0]].tools, stood[own[0]].server.source
+        seen = Foreseen(reader, (stood[n].wish.request.symbol.ticker for n in own), tools.clerk.calendars)
+        served = Look(seen, {name: source}, tools.clock.now(), tools.bounded_depth).served([stood[n].wish.request for n in own])
+        made.update((n, served[stood[n].wish.request]) for n in own if stood[n].wish.request in served)
+    return made
+
+
+def _told(line: Line, one: Stood) -> tuple[Line, Unlearned | None]:
+    done = one.done
+    return (
+        line._replace(
+            requests=done.sent,
+            bars=max(line.bars, done.inserted),
+            new=done.inserted,
+            revised=done.revisions,
+            restated=done.restatements,
+            notes=(*line.notes, *one.wish.notes, *done.notes, *done.changes),
+        ),
+        None,
+    )
+
+
+def _standing(reader: Reader | None, one: Stood) -> tuple[Line, Unlearned | None]:
+    (wish, server, done, tools), stored = one, one.stored
+    name, notes = server.source.spec.name, (*wish.notes, *done.notes, *done.changes)
+    if reader is None:
         nothing_yet = Failure(FailureKind.NO_DATA, f"{name} has no {stored.interval} bars of {stored.symbol} in this range")
         return Line(wish.request, name, done.sent, failure=done.failure or nothing_yet, notes=notes), None
     lack = None
-    with tools.store.reading() as reader:
-        if done.failure is None:
-            lack = unlearned(reader, server.source, stored, wish.request.adjustment, tools.clock.now())
-        line = line_of(reader, stored, name, requests=done.sent, failure=done.failure, notes=notes)
-        left = reader.joint(wish.request, (name,)).left if line.bars and line.failure is None else ()
+    if done.failure is None:
+        lack = unlearned(reader, server.source, stored, wish.request.adjustment, tools.clock.now())
+    line = line_of(reader, stored, name, requests=done.sent, failure=done.failure, notes=notes)
+    left = reader.joint(wish.request, (name,)).left if line.bars and line.failure is None else ()
     if left:
         words = f"{name} cannot serve {wish.request.adjustment} prices: {left[0].why}"
         line = line._replace(bars=0, provisional=0, failure=Failure(FailureKind.MISMATCH, words))  # stored, but not what was asked for

@@ -13,7 +13,7 @@ from mdagent.quality.checks import Circumstances, judge
 from mdagent.quality.grade import arithmetic, bar_scores, grade
 from mdagent.quality.modes import BALANCED
 from mdagent.store.read import key_of
-from mdagent.store.write import Batch
+from mdagent.store.write import Batch, Laid, Writer
 from mdagent.work.due import due
 from mdagent.work.gate import Call
 from mdagent.work.spans import first_pending, nothing, settle, within_depth
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mdagent.store.ledger import Ledger
     from mdagent.store.read import Reader
     from mdagent.store.write import Kept
+    from mdagent.work.clerk import Clerk
     from mdagent.work.due import Due
     from mdagent.work.gate import Gate, Result
 
@@ -46,7 +47,7 @@ class Tools:
     """What a fetch works with. `sessions` gives the sessions round a window, None where the calendar is unknown; `known` gives them as an
     open store has them, and None where they have to be made first."""
 
-    store: BarStore
+    clerk: Clerk
     ledger: Ledger
     gate: Gate
     clock: Clock
@@ -58,12 +59,19 @@ class Tools:
     last_resort: bool = False  # every source is down: one of them may be probed
     others: bool = False  # sources follow that can be asked instead
     mode: Mode = BALANCED
+    brief: bool = False  # is a line told without reading a bar?
+    answered: Callable[[], None] = lambda: None  # is told that an answer has come, so that another may set out
 
-    def call(self, endpoint: str, request: BarRequest) -> Call:
+    @property
+    def store(self) -> BarStore:
+        """Where the clerk goes."""
+        return self.clerk.store
+
+    def call(self, endpoint: str, request: BarRequest, *, afresh: bool = False) -> Call:
         """A call for that request, from now on."""
         deadline = self.clock.monotonic() + (request.deadline or self.deadline)
         asked = (request.interval.value, request.priority, self.last_resort, self.others)
-        return Call(endpoint, request.symbol.ticker, deadline, self.patience, *asked)
+        return Call(endpoint, request.symbol.ticker, deadline, self.patience, *asked, afresh=afresh)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +117,11 @@ class Filled:
 async def fill(source: Source, request: BarRequest, tools: Tools, *, wanted: Adjustment | None = None, refresh: bool = False) -> Filled:
     """Ask for every window that is due, on the basis of the request; each answer is kept as soon as it is judged. An empty window does
     not stop the others. Bars that a split restated meanwhile are asked for once more. `wanted`: see `due`. Raises StoreError."""
-    lack = due(source, request, wanted, tools, refresh=refresh)
+    lack = await due(source, request, wanted, tools, refresh=refresh)
     done = await _ask(source, lack, tools, refresh=refresh)
     if done.restated and done.failure is None:  # a split came with the new bars, and made the old ones due again
-        done = done.and_then(await _ask(source, due(source, lack.window, None, tools, refresh=False), tools, refresh=False))
+        again = await due(source, lack.window, None, tools, refresh=False)
+        done = done.and_then(await _ask(source, again, tools, refresh=False))
     return done
 
 
@@ -121,9 +130,12 @@ async def _ask(source: Source, lack: Due, tools: Tools, *, refresh: bool) -> Fil
     parts, notes = within_depth(lack.parts, source, now if tools.bounded_depth else None)
     done = Filled(lacking=Failure(FailureKind.NO_DATA, notes[0]) if notes else None, notes=tuple(notes))
     for window in parts:
-        result = await tools.gate.converse(source, partial(source.bars, window), tools.call("bars", request))
+        result = await tools.gate.converse(source, partial(source.bars, window), tools.call("bars", request, afresh=refresh))
         done = replace(done, sent=done.sent + sum(a.sent for a in result.attempts))
-        came = take(source, window, result, sessions, tools)
+        if result.value is not None and window is parts[-1]:
+            tools.answered()
+        came = await take(source, window, result, sessions, tools)
+        tools.gate.forget(result)
         if refresh and result.value is not None:
             tools.ledger.forget_unknown(name, request.symbol.ticker)
         if isinstance(came, Failure) and came.kind is FailureKind.NO_DATA:
@@ -136,21 +148,23 @@ async def _ask(source: Source, lack: Due, tools: Tools, *, refresh: bool) -> Fil
     return done
 
 
-def take(source: Source, window: BarRequest, result: Result[BarSet], sessions: Sequence[Session] | None, tools: Tools) -> Kept | Failure:
+async def take(
+    source: Source, window: BarRequest, result: Result[BarSet], sessions: Sequence[Session] | None, tools: Tools
+) -> Kept | Failure:
     """Keep what came, of a failure half-way what came before it; an answer without bars is remembered as such."""
-    now = tools.clock.now()
+    now = result.came or tools.clock.now()
     came: Kept | Failure | None = result.failure
     if result.value is not None:
         bars = replace(result.value, fetched_at=now)
         if result.failure is not None and len(bars):  # pages up to the last one that came are settled, what follows is due still
             window = window.over(window.start, _after(bars, window))
-        kept = keep(source, window, bars, sessions, tools, judged=partial(tools.gate.judged, result.attempts))
+        kept = await keep(source, window, bars, sessions, tools, now=now, judged=partial(tools.gate.judged, result.attempts))
         if isinstance(kept, Failure) and result.failure is None:
             tools.gate.blame(result.attempts, kept)
         came = result.failure or kept
     if isinstance(came, Failure) and came.kind is FailureKind.NO_DATA:
-        with tools.store.writing(f"fetch {window.symbol}") as writer:  # so that it is not asked for again at once
-            writer.cover(key_of(window, source.spec.name), (nothing(window, now),), now)
+        empty = Laid(key_of(window, source.spec.name), (nothing(window, now),), now)  # so that it is not asked for again at once
+        await tools.clerk.bring(Writer.cover_all, empty, f"fetch {window.symbol}")
     assert came is not None  # noqa: S101  a result has a value or a failure
     return came
 
@@ -163,21 +177,23 @@ def _after(bars: BarSet, window: BarRequest) -> datetime:
     return min(last + timedelta(microseconds=1), window.end)
 
 
-def keep(  # noqa: PLR0913  an answer, what it was asked for, and who hears of it
+async def keep(  # noqa: PLR0913  an answer, what it was asked for, and who hears of it
     source: Source,
     window: BarRequest,
     bars: BarSet,
     sessions: Sequence[Session] | None,
     tools: Tools,
     *,
+    now: datetime,
     judged: Callable[[int, int, float, tuple[float, float]], None],
 ) -> Kept | Failure:
-    """Judge an answer and write it, or say why it cannot be kept. `judged` is told its rows, the bad ones, and the score of the rest."""
-    now, delay = tools.clock.now(), source.delay
+    """Judge an answer that came `now` and write it, or say why it cannot be kept. `judged` is told its rows, the bad ones, and the score
+    of the rest."""
+    delay = source.delay
     if bars.adjustment is not window.adjustment:
         words = f"{window.adjustment} prices of {window.symbol} were asked for, the answer has {bars.adjustment} prices"
         return Failure(FailureKind.MISMATCH, words)
-    known = Circumstances(tools.mode, listed=bars.delivery.events, before=before(bars, window, tools))
+    known = Circumstances(tools.mode, listed=bars.delivery.events, before=await before(bars, window, tools))
     verdict = judge(bars, window, sessions, now, delay, known)
     if verdict.refused:
         bad, told = len(verdict.quarantine), verdict.quarantine[0]
@@ -195,26 +211,28 @@ def keep(  # noqa: PLR0913  an answer, what it was asked for, and who hears of i
     spans, sums = settle(window, verdict.absences, pending, now), "\n".join(arithmetic(given))
     marks = bar_scores(given, verdict, kept), _not_before(kept, pending)
     batch = Batch(tools.gate.run, window, kept, *marks, verdict, given, sums, spans, now, tells_actions=bars.delivery.events)
-    with tools.store.writing(f"fetch {window.symbol}") as writer:
-        return writer.keep(batch)
+    return await tools.clerk.bring(Writer.keep_all, batch, f"fetch {window.symbol}")
 
 
-def before(bars: BarSet, window: BarRequest, tools: Tools) -> BarSet | None:
+async def before(bars: BarSet, window: BarRequest, tools: Tools) -> BarSet | None:
     """Stored bars of the same series just before an answer that is too short to be judged by itself; None where there are none, or where a
     split lies between, after which those stand on another basis."""
-    if not 0 < len(bars) < _SHORT or any(a.kind == "split" for a in bars.actions) or not tools.store.exists():
+    if not 0 < len(bars) < _SHORT or any(a.kind == "split" for a in bars.actions):
         return None
     import numpy as np
 
     earlier = window.over(window.start - _BACK * window.interval.seconds / 60, window.start)
-    with tools.store.reading() as reader:
-        held = reader.columns(earlier, bars.source, last=_LOOKED_BACK)
-    if not len(held["ts"]) or held["currency"] != bars.currency:
+    held = await tools.clerk.ask(_columns, (earlier, bars.source))
+    if held is None or not len(held["ts"]) or held["currency"] != bars.currency:
         return None
     good = held["score"] >= _TRUSTED
     o, h, low, c, volume = (np.ma.filled(np.ma.asarray(held[n]), np.nan)[good] for n in ("open", "high", "low", "close", "volume"))
     columns: dict[str, Any] = {"ts": held["ts"][good], "open": o, "high": h, "low": low, "close": c, "volume": volume}
     return replace(bars, **columns, vwap=None, trades=None, actions=(), delivery=Delivery())
+
+
+def _columns(reader: Reader | None, asked: Sequence[tuple[BarRequest, str]]) -> list[dict[str, Any] | None]:
+    return [reader.columns(*one, last=_LOOKED_BACK) if reader else None for one in asked]
 
 
 def _not_before(bars: BarSet, pending: datetime) -> np.ndarray:

@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from mdagent.guard.allowance import Allowance
 from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_counts, read_remaining, read_retry_after
@@ -30,6 +30,7 @@ from mdagent.work.telling import cleaned, counts_in, impostor, memory_of, networ
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     import httpx
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from mdagent.guard.limits import Window
     from mdagent.sources.base import Conversation, Source
     from mdagent.store.ledger import Ledger
+    from mdagent.wire.spool import Spool
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ class Call:
     """What the user asked of one source. `deadline` is on the monotonic clock; the time that it waits for its turn or for quota,
     at most `patience` seconds, is not counted. `last_resort`: all other sources are down, so that an open breaker may be probed.
     `others`: sources follow that can be asked instead, so that what is worth one more try is tried there and not here.
-    `anyway`: ask also for what the plan did not include when it was asked for before."""
+    `anyway`: ask also for what the plan did not include when it was asked for before. `afresh`: no answer of before will do."""
 
     endpoint: str
     subject: str
@@ -85,6 +87,7 @@ class Call:
     last_resort: bool = False
     others: bool = False
     anyway: bool = False
+    afresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +97,16 @@ class Result(Generic[T]):
     value: T | None
     failure: Failure | None
     attempts: tuple[Attempt, ...]
+    spooled: tuple[str, ...] = ()  # the answers that the spool is to forget once this is stored
+    came: datetime | None = None  # when the oldest of them came, where that was not now
+
+    @classmethod
+    def of(cls, value: T | None, failure: Failure | None, telling: Telling) -> Result[T]:
+        """What a call has come to."""
+        return cls(value, failure, tuple(telling.attempts), tuple(telling.spooled), telling.came)
 
 
+_SPOOLED = ("bars", "batch")  # what goes into the store
 _CUT_SHORT = Failure(FailureKind.CANCELLED, "stopped before the answer came")
 
 
@@ -112,6 +123,7 @@ class Gate:
     say: Callable[[str], None]
     world: str
     allowance: Allowance = field(default_factory=Allowance)
+    spool: Spool | None = None
     _places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _sent: dict[str, deque[tuple[float, bool]]] = field(default_factory=dict)  # of each source: when, and was it a retry
     _degraded: set[str] = field(default_factory=set)
@@ -132,12 +144,12 @@ class Gate:
                 if pause is None:
                     shut = error.failure.kind is FailureKind.BREAKER_OPEN  # by the failure before, which says more
                     told = telling.last if shut and telling.last else error.failure
-                    return Result(cast("T | None", error.partial), told, tuple(telling.attempts))
+                    return Result.of(cast("T | None", error.partial), told, telling)
                 telling.tried, telling.last = telling.tried + 1, error.failure
                 self.say(f"{source.spec.name}: {error.failure.detail}; trying again in {pause:.1f} s")
                 await self.clock.sleep(pause)
             else:
-                return Result(value, None, tuple(telling.attempts))
+                return Result.of(value, None, telling)
 
     async def _drive(self, source: Source, talk: Conversation[T], call: Call, telling: Telling) -> T:
         """One telling of the conversation. A failure is thrown into it, since it may know how to go on without this answer."""
@@ -167,11 +179,29 @@ class Gate:
     async def _exchange(self, source: Source, request: httpx.Request, call: Call, telling: Telling) -> Exchange:
         """Send one request; what comes of it is settled at once where it failed, else when the conversation has read it."""
         name, policy = source.spec.name, self.policy(source.spec.name)
-        exchange = await self._guarded(source, request, call, telling)
-        if exchange.reply is not None:
-            self._welcome(name, exchange, policy)
+        spooled = None if self.spool is None or call.afresh or call.endpoint not in _SPOOLED else self.spool
+        exchange = self._recalled(spooled, source, request, call, telling) if spooled else None
+        if exchange is None:
+            exchange = await self._guarded(source, request, call, telling)
+            if exchange.reply is not None:
+                self._welcome(name, exchange, policy)
+            if exchange.reply is not None and spooled:
+                kept = spooled.keep(policy.rules.account or name, memory_of(request), exchange.reply, policy.secrets)
+                telling.spooled += [kept] if kept else []
         telling.known[memory_of(request)] = exchange
         return exchange
+
+    def _recalled(self, spool: Spool, source: Source, request: httpx.Request, call: Call, telling: Telling) -> Exchange | None:
+        """The answer that another process was given to the same request and did not live to keep."""
+        account = self.policy(source.spec.name).rules.account or source.spec.name
+        held = spool.recall(account, memory_of(request))
+        if held is None:
+            return None
+        held.reply.request = request
+        telling.spooled.append(held.name)
+        telling.came = min(held.at, telling.came or held.at)
+        attempt = Attempt(source.spec.name, call.endpoint, request.url.netloc.decode(), held.at, 0.0, held.reply.status_code, 0, None)
+        return Exchange(None, attempt, held.reply, _CUT_SHORT)
 
     def _welcome(self, name: str, exchange: Exchange, policy: Policy) -> None:
         """A good answer ends the row of strikes; what it says of the quota is believed where it lowers what we think is left."""
@@ -309,6 +339,11 @@ class Gate:
     def remember_unknown(self, name: str, symbol: str, failure: Failure) -> None:
         """No process asks this source for this symbol again before a day has passed."""
         self.ledger.remember_unknown(name, symbol, self.clock.now() + _SYMBOL_MEMORY, failure.detail)
+
+    def forget(self, result: Result[Any]) -> None:
+        """What came of that is in the store, or will never be: another process need not be given the answers."""
+        if self.spool is not None and result.spooled:
+            self.spool.forget(result.spooled)
 
     def blame(self, attempts: Sequence[Attempt], failure: Failure) -> None:
         """The answer was read without fault, and its bars turned out to be of no use: the last attempt failed after all."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import Failure
 from mdagent.market import Adjustment, Interval
-from mdagent.store.facts import Known, Told
+from mdagent.store.facts import Heard, Known, Told
 from mdagent.store.read import Span
-from mdagent.store.write import COMPLETE
+from mdagent.store.write import COMPLETE, Writer
 from mdagent.work.fill import Filled, fill
 from mdagent.work.fit import daily_basis, tells_actions
 from mdagent.work.need import is_known, need_of
@@ -82,6 +82,6 @@ async def _ask_actions(source: Source, stored: BarRequest, need: Need, tools: To
         words = f"its splits and dividends, by which {stored.adjustment} prices are brought to another basis, could not be had: {told}"
         return Filled(sent, Failure(kind, words) if kind else None)
     known = Known(need.kinds, Span(need.since, now, COMPLETE, None))
-    with tools.store.writing(f"actions {stored.symbol}") as writer:
-        restated = writer.keep_actions(stored.symbol.ticker, source.spec.name, Told(result.value, now, known=known))
+    heard = Heard(stored.symbol.ticker, source.spec.name, Told(result.value, now, known=known))
+    restated = await tools.clerk.bring(Writer.hear_all, heard, f"actions {stored.symbol}")
     return Filled(sent, restated=restated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.work.fetch import fetch
@@ -17,7 +18,31 @@ if TYPE_CHECKING:
     from mdagent.work.report import Line
     from mdagent.work.together import Shared
 
-SIDE_BY_SIDE = 8  # requests of users under way at once; each source has its own, smaller bound
+SIDE_BY_SIDE = 8  # requests of users for which sources are asked at once; each source has its own, smaller bound
+ABREAST = 64  # with those whose answers are on their way into the store
+
+
+class Room:
+    """Places for requests: those for which sources are asked, and all that are under way."""
+
+    def __init__(self) -> None:
+        self.asking, self.all = asyncio.Semaphore(SIDE_BY_SIDE), asyncio.Semaphore(ABREAST)
+
+
+class _Place:
+    """The place of one for which sources are asked; given back once."""
+
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        self._places, self._held = places, False
+
+    async def take(self) -> None:
+        await self._places.acquire()
+        self._held = True
+
+    def give_back(self) -> None:
+        if self._held:
+            self._held = False
+            self._places.release()
 
 
 class Desk(NamedTuple):
@@ -30,24 +55,32 @@ class Desk(NamedTuple):
     done: Callable[[Line], None]
 
 
-async def fetch_many(requests: Sequence[BarRequest], desk: Desk, places: asyncio.Semaphore | None = None) -> list[Line]:
-    """A line for each request, in their order. `places` are shared with others that are fetched at the same time. Raises StoreError."""
-    places = places or asyncio.Semaphore(SIDE_BY_SIDE)
+async def fetch_many(requests: Sequence[BarRequest], desk: Desk, room: Room | None = None) -> list[Line]:
+    """A line for each request, in their order. `room` is shared with others that are fetched at the same time. Raises StoreError."""
+    room = room or Room()
     first = desk.tools()
     shared = await fetch_together([desk.wish(r) for r in requests], first) if len(requests) > 1 else {}
 
     async def one(request: BarRequest) -> Line:
-        async with places:
-            await first.clock.sleep(0)  # lets a Ctrl-C in, even where no answer has to be waited for
-            desk.adopt()
-            wish, part = desk.wish(request), shared.get(request)
-            if part:
-                order = sorted(wish.servers, key=lambda s: s.source.spec.name != part.source)  # who was asked already goes on
-                wish = wish._replace(servers=tuple(order), refresh=wish.refresh and not part.served, notes=(*wish.notes, *part.notes))
-            line = await fetch(wish, desk.tools())
-        line = _with_part(line, part) if part else line
+        place = _Place(room.asking)
+        async with room.all:
+            await place.take()
+            try:
+                line = await served(request, place)
+            finally:
+                place.give_back()
         desk.done(line)
         return line
+
+    async def served(request: BarRequest, place: _Place) -> Line:
+        await first.clock.sleep(0)  # lets a Ctrl-C in, even where no answer has to be waited for
+        desk.adopt()
+        wish, part = desk.wish(request), shared.get(request)
+        if part:
+            order = sorted(wish.servers, key=lambda s: s.source.spec.name != part.source)  # who was asked already goes on
+            wish = wish._replace(servers=tuple(order), refresh=wish.refresh and not part.served, notes=(*wish.notes, *part.notes))
+        line = await fetch(wish, replace(desk.tools(), answered=place.give_back))
+        return _with_part(line, part) if part else line
 
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(one(r)) for r in requests]

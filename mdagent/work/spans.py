@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mdagent.market import Interval
-from mdagent.sessions import expected, last_complete
+from mdagent.sessions import any_expected, begun_by, last_complete
 from mdagent.store.read import Span
 
 if TYPE_CHECKING:
@@ -58,15 +58,8 @@ def gaps(
     """The stretches that hold bars which ought to exist by now; all of them where the sessions are not known."""
     if sessions is None:
         return [request.over(a, b) for a, b in stretches]
-    begun = [s for s in sessions if s.opens <= now]
-    return [request.over(a, b) for a, b in stretches if _due(begun, request.interval, a, b)]
-
-
-def _due(sessions: Sequence[Session], interval: Interval, start: datetime, end: datetime) -> bool:
-    """Ought any bar to exist there? Intraday session by session: a year of minutes need not be counted to find the first."""
-    if not interval.intraday:
-        return bool(expected(sessions, interval, start, end))
-    return any(expected((s,), interval, start, end) for s in sessions if s.opens < end and s.closes > start)
+    begun = begun_by(sessions, now)
+    return [request.over(a, b) for a, b in stretches if any_expected(begun, request.interval, a, b)]
 
 
 def joined(windows: Sequence[BarRequest], longest: timedelta | None) -> list[BarRequest]:

@@ -154,11 +154,12 @@ async def _ask(group: Group, tools: Tools) -> tuple[int, dict[BarRequest, Filled
     came: dict[BarRequest, Filled] = {}
     for window, found in zip(windows, result.value or (), strict=False):
         if isinstance(found, BarSet):
-            kept = take(group.source, window, Result(found, None, result.attempts), tools.sessions(window), tools)
+            kept = await take(group.source, window, Result(found, None, result.attempts, came=result.came), tools.sessions(window), tools)
             if isinstance(kept, Kept):
                 came[window] = Filled.by(kept)
         elif isinstance(found, Failure) and found.kind is FailureKind.UNKNOWN_SYMBOL:
             tools.gate.remember_unknown(group.source.spec.name, window.symbol.ticker, found)
         elif isinstance(found, Failure) and found.kind is FailureKind.NO_DATA:
-            take(group.source, window, Result(None, found, result.attempts), tools.sessions(window), tools)
+            await take(group.source, window, Result(None, found, result.attempts), tools.sessions(window), tools)
+    tools.gate.forget(result)
     return sum(a.sent for a in result.attempts), came

@@ -16,6 +16,7 @@ import pytest
 
 from mdagent.clock import SystemClock
 from mdagent.store.bars import BarStore
+from mdagent.store.lock import locked
 from mdagent.wire.sandbox.provider import Provider
 from mdagent.wire.sandbox.server import serve
 from tests.processes.program import CLOCK, PATIENCE, Program
@@ -171,3 +172,26 @@ def test_killed_a_hundred_times_a_backfill_of_200_symbols_ends_with_the_same_tab
         number += 1
     with capsys.disabled():
         print("\n" + "\n".join(told))  # noqa: T201  a drill's figures are its result
+
+
+def test_answers_that_could_not_be_written_before_a_kill_are_not_asked_for_again(market: Market) -> None:
+    program, symbols = market.machine(), universe(30)
+    words = ("backfill", *symbols, *WINDOW, "--quiet")
+    spool = program.store.with_name("bars.duckdb.spool")
+    with program.start(*words) as running:
+        asked = market.provider.requests
+        while market.provider.requests == asked:
+            assert running.poll() is None
+        with locked(program.store, SystemClock(), write=True, wait=PATIENCE, purpose="test"):
+            while len(list(spool.glob("[!.]*"))) < 2:
+                assert running.poll() is None, running.communicate()
+            running.kill()
+    left = {json.loads(path.read_bytes().partition(b"\n")[2])["chart"]["result"][0]["meta"]["symbol"] for path in spool.glob("[!.]*")}
+    first = market.seen()
+    assert len(left) >= 2
+    assert program.run(*words).returncode == 0
+    again = market.seen()
+    assert not left & again.keys(), "they were paid for"
+    assert set(first) | set(again) == set(symbols)
+    assert len(tables(program)["bars"]) == 30 * 21
+    assert list(spool.iterdir()) == []

@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdagent.market import Adjustment, BarRequest, CorporateAction
-from mdagent.store.facts import Known, Told
+from mdagent.store.facts import Heard, Known, Told
 from mdagent.store.read import Span
 from mdagent.store.write import COMPLETE
 from tests.store.batches import batch, keep, utc
@@ -52,7 +52,7 @@ def tells(
     """A source told all splits (and payments) from `since` to the time of its telling; or, with `known` false, some."""
     span = Known(kinds, Span(utc(since), utc(at), COMPLETE, None))
     with store.writing("test") as writer:
-        return writer.keep_actions(symbol, source, Told(actions, utc(at), currency, span if known else None))
+        return writer.hear_all([Heard(symbol, source, Told(actions, utc(at), currency, span if known else None))])[0]
 
 
 class Read(NamedTuple):

@@ -16,6 +16,7 @@ from mdagent.market import Adjustment, BarRequest, BarSet, CorporateAction, Deli
 from mdagent.sessions import Session, build, expected
 from mdagent.sources.base import Adapter
 from mdagent.store.bars import BarStore
+from mdagent.work.clerk import Clerk
 from mdagent.work.fetch import Tools, fetch
 from mdagent.work.fit import Wish, wish_for
 from mdagent.work.foresee import Foresight
@@ -153,9 +154,8 @@ class Desk:
         return self.makers[-1]
 
     def tools(self) -> Tools:
-        return Tools(
-            self.store, self.stage.ledger, self.stage.gate(), self.stage.clock, lambda _: sessions(), 60.0, 0.0, bounded_depth=True
-        )  # fmt: skip
+        clerk, clock = Clerk(self.store, self.stage.clock), self.stage.clock
+        return Tools(clerk, self.stage.ledger, self.stage.gate(), clock, lambda _: sessions(), 60.0, 0.0, bounded_depth=True)
 
     def wish(self, request: BarRequest, *, refresh: bool = False) -> Wish:
         return wish_for(request, self.makers, refresh=refresh, world="live", today=self.now.date())

@@ -14,6 +14,7 @@ from mdagent.market import BarRequest
 from mdagent.sessions import Session, build, expected
 from mdagent.sources import load
 from mdagent.store.bars import BarStore
+from mdagent.work.clerk import Clerk
 from mdagent.work.fetch import Tools, fetch
 from mdagent.work.fit import Server, Wish
 from tests.sources.answers import at, chart, reply, row
@@ -51,7 +52,7 @@ class Desk:
 
     def fetch(self, request: BarRequest, *, refresh: bool = False, unknown: bool = False, nobody: bool = False) -> Line:
         tools = Tools(
-            store=self.store,
+            clerk=Clerk(self.store, self.stage.clock),
             ledger=self.stage.ledger,
             gate=self.stage.gate(),
             clock=self.stage.clock,

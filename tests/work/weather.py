@@ -18,6 +18,7 @@ from mdagent.store.quota import Rules
 from mdagent.store.recall import breakers_of
 from mdagent.wire.bounds import Limits, WireFailed
 from mdagent.work.ask import ask_all, quote_of
+from mdagent.work.clerk import Clerk
 from mdagent.work.fetch import Tools, fetch
 from mdagent.work.fit import wish_for
 from mdagent.work.gate import Call, Gate, Policy
@@ -158,7 +159,7 @@ class Town:
         """Bars of a symbol that nobody asked for before, as the agent fetches them."""
         clock, began = self.desk.stage.clock, self.now
         request = BarRequest(symbol, "1d", "2024-01-02", "2024-01-12", "raw")  # type: ignore[arg-type]
-        tools = Tools(self.desk.store, gate.ledger, gate, clock, lambda _: sessions(), 10.0, patience, bounded_depth=True)
+        tools = Tools(Clerk(self.desk.store, clock), gate.ledger, gate, clock, lambda _: sessions(), 10.0, patience, bounded_depth=True)
         wish = wish_for(request, self.desk.makers, refresh=False, world="live", today=clock.now().date())
         line = await fetch(Form(gate.ledger, clock, self.policy).placed(wish), tools)
         return Called(began, self.now, line)

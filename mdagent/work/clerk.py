@@ -1,0 +1,145 @@
+"""The one who goes to the store for all that is under way: what is asked and brought while he is away is done together the next time.
+
+To open the store, and to commit, takes far longer than to read or write one answer, and nobody else gets at it meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from mdagent.errors import StoreError
+from mdagent.store.foreseen import Calendars
+from mdagent.store.lock import taken_by_others
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from mdagent.clock import Clock
+    from mdagent.store.bars import BarStore
+    from mdagent.store.read import Reader
+    from mdagent.store.write import Writer
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+_LOOK = 0.02  # seconds between two looks at what waits
+_MOST = 48  # errands of one trip: the store is not to be held for long
+
+
+@dataclass(eq=False, slots=True)
+class _Errand:
+    """Something to ask or to bring, and who waits for the answer."""
+
+    deed: Callable[[Any, Sequence[Any]], Sequence[Any]]
+    item: object
+    writes: bool
+    purpose: str
+    answer: asyncio.Future[Any]
+
+
+@dataclass(eq=False)
+class Clerk:
+    """Asks and writes in another thread, so that answers arrive and are judged meanwhile; on a virtual clock at once."""
+
+    store: BarStore
+    clock: Clock
+    leisurely: bool = False  # is he to wait until much has come together? Others get at the store meanwhile
+    calendars: Calendars = field(default_factory=Calendars)
+    _blank: dict[str, int] = field(default_factory=dict)
+    _waiting: list[_Errand] = field(default_factory=list)
+    _trips: asyncio.Task[None] | None = None
+
+    async def ask(self, deed: Callable[[Reader | None, Sequence[Q]], Sequence[A]], item: Q) -> A:
+        """What `deed` answers to this item; it is given all that wait to ask the same, and None where there is no store yet.
+        Raises StoreError, and what the deed raises."""
+        return cast("A", await self._send(deed, item, "fetch", writes=False))
+
+    async def bring(self, deed: Callable[[Writer, Sequence[Q]], Sequence[A]], item: Q, purpose: str) -> A:
+        """As `ask`, of a deed that writes. It is done once it is brought, whether or not the caller still waits. Raises StoreError: then
+        nothing of it is in the store."""
+        return cast("A", await self._send(deed, item, purpose, writes=True))
+
+    def note_blank(self, symbols: Iterable[str], taken: int) -> None:
+        """The store, then `taken_by_others` so many times, held nothing at all of these symbols, of which nothing was brought yet."""
+        self._blank.update(dict.fromkeys(symbols, taken))
+
+    def is_blank(self, symbol: str) -> bool:
+        """Is there nothing of the symbol in the store, for certain? Asked once: what is then fetched will be there."""
+        return self._blank.pop(symbol, None) == taken_by_others(self.store.path)
+
+    async def finish(self) -> None:
+        """Come home only when all that was brought is written. Raises StoreError."""
+        while self._trips is not None:
+            await asyncio.shield(self._trips)
+
+    async def _send(self, deed: Any, item: object, purpose: str, *, writes: bool) -> object:  # noqa: ANN401  see above
+        loop = asyncio.get_running_loop()
+        errand = _Errand(deed, item, writes, purpose, loop.create_future())
+        self._waiting.append(errand)
+        if self._trips is None:
+            self._trips = loop.create_task(self._go())
+        return await errand.answer
+
+    async def _go(self) -> None:
+        try:
+            await self.clock.sleep(0)  # those who are ready to ask now come along
+            while self._waiting:
+                began = self.clock.monotonic()
+                some, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+                some = [one for one in some if one.writes or not one.answer.cancelled()]
+                if some:
+                    await self._trip(some)
+                if self.leisurely and any(one.writes for one in some):
+                    await self._rest(self.clock.monotonic() - began)
+        finally:
+            self._trips = None
+
+    async def _rest(self, seconds: float) -> None:
+        """As long away as it took there, unless all that fits into one trip has come before."""
+        ends = self.clock.monotonic() + seconds
+        while len(self._waiting) < _MOST and (left := ends - self.clock.monotonic()) > 0:
+            await self.clock.sleep(min(left, _LOOK))
+
+    async def _trip(self, some: Sequence[_Errand]) -> None:
+        """One time to the store and back. Where one errand spoils it for all, each goes alone."""
+        try:
+            told = await self.clock.aside(partial(self._done, some))
+        except BaseException as error:
+            if len(some) > 1 and isinstance(error, Exception) and not isinstance(error, StoreError):
+                for one in some:
+                    await self._trip([one])
+                return
+            for one in some:
+                if not one.answer.done():
+                    one.answer.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for one, answer in zip(some, told, strict=True):
+                if not one.answer.done():
+                    one.answer.set_result(answer)
+
+    def _done(self, some: Sequence[_Errand]) -> list[object]:
+        """The answers, in the order of the errands: what is brought is written first."""
+        brought = [one for one in some if one.writes]
+        if brought:
+            purpose = brought[0].purpose + (f" and {len(brought) - 1} more" if len(brought) > 1 else "")
+            with self.store.writing(purpose) as writer:
+                return _answers(writer, some)
+        if not self.store.exists():
+            return _answers(None, some)
+        with self.store.reading("fetch") as reader:
+            return _answers(reader, some)
+
+
+def _answers(opened: Reader | None, some: Sequence[_Errand]) -> list[object]:
+    kinds: dict[Any, list[int]] = {}
+    for n, one in sorted(enumerate(some), key=lambda pair: not pair[1].writes):
+        kinds.setdefault(one.deed, []).append(n)
+    made: list[object] = [None] * len(some)
+    for deed, places in kinds.items():
+        for n, answer in zip(places, deed(opened, [some[n].item for n in places]), strict=True):
+            made[n] = answer
+    return made
