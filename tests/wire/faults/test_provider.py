@@ -86,7 +86,7 @@ def test_half_a_quota_is_half_of_what_the_referee_grants(tmp_path: Path) -> None
     assert kinds[60] is FailureKind.RATE_LIMITED
 
 
-LATELY = BarRequest("AAPL", "1d", "2024-05-29", "2024-06-08", "splits")  # type: ignore[arg-type]
+LATELY = BarRequest("CARR", "1d", "2024-05-29", "2024-06-08", "splits")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", SOURCES)
