@@ -119,11 +119,11 @@ FOUND: list[tuple[str, set[str], str, bool]] = [
     ("adjusted_raw_mix", {"bad_tick"}, "DF", False),
     ("other_instrument", {"wrong_symbol"}, "F", False),
     ("provider_drift", {"provider_drift"}, "DF", True),
-    ("rewritten_history", {"wrong_symbol"}, "F", True),
+    ("rewritten_history", {"provider_drift"}, "F", True),
 ]
 
 
-FOUND_WITH: dict[str, dict[str, Any]] = {"rewritten_history": {"size": 0.05}, "other_instrument": {"symbol": "MSFT"}}
+FOUND_WITH: dict[str, dict[str, Any]] = {"other_instrument": {"symbol": "MSFT"}}
 
 
 @pytest.mark.parametrize(("kind", "types", "letters", "together"), FOUND, ids=[kind for kind, *_ in FOUND])
