@@ -66,7 +66,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "transport", "the answer leads elsewhere", {"to": Setting("host", "where to", choices=("host", "private", "downgrade"))}
     ),
     "status": Kind(
-        "transport", "the answer is that HTTP status and a plain sentence", {"code": Setting(503, "the status", 100, 999), **_RETRY}
+        "transport", "the answer is that HTTP status and a plain sentence", {"code": Setting(503, "the status", 200, 999), **_RETRY}
     ),
     "rate_limited": Kind("provider", "too many requests, in the provider's own words, whatever was sent", _RETRY),
     "waf": Kind("provider", "a page of HTML that asks for proof of being human", {"code": one_of("403", "503", says="its status")}),

@@ -162,8 +162,9 @@ def _adjusted_raw_mix(truth: Truth, by: Circumstance) -> Truth:
 
 
 def _other_instrument(truth: Truth, by: Circumstance) -> Truth:
-    ticker = listing(by.settings["symbol"])
-    if ticker is None or ticker.symbol == truth.ticker.symbol:
+    symbol = by.settings["symbol"]
+    ticker = listing(symbol if symbol != truth.ticker.symbol else "SPY")
+    if ticker is None:
         return truth
     other = truth_of(ticker)
     at = np.minimum(np.searchsorted(other.hours.day, truth.hours.day), len(other.close) - 1)

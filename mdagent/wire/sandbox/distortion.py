@@ -16,13 +16,15 @@ import numpy as np
 
 from mdagent.wire.sandbox.distorted_bars import BARS
 from mdagent.wire.sandbox.distorted_sessions import SESSIONS
+from mdagent.wire.sandbox.intraday import Strip
+from mdagent.wire.sandbox.market import hours
 from mdagent.wire.sandbox.view import view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from mdagent.wire.sandbox.intraday import Strip
     from mdagent.wire.sandbox.market import Truth
+    from mdagent.wire.sandbox.tickers import Ticker
     from mdagent.wire.sandbox.view import View
 
 # How far the dividends before today go into adjusted prices: not at all, or twice.
@@ -48,12 +50,15 @@ class Distortion(NamedTuple):
     began: int
     salt: str
 
+    def seed(self, symbol: str) -> int:
+        """What decides where a listing is hit."""
+        return int.from_bytes(blake2b(f"{self.salt} {self.kind} {symbol}".encode(), digest_size=7).digest(), "big")
+
     def circumstance(self, truth: Truth, now: int) -> Circumstance:
         """That of a listing."""
-        digest = blake2b(f"{self.salt} {self.kind} {truth.ticker.symbol}".encode(), digest_size=7).digest()
         finished = int(np.searchsorted(truth.hours.closes, self.began, side="right"))
         since = min(max(finished - int(self.settings.get("ago", 0)), 1), len(truth.close) - 1)
-        return Circumstance(self.settings, int.from_bytes(digest, "big"), finished, since, now)
+        return Circumstance(self.settings, self.seed(truth.ticker.symbol), finished, since, now)
 
 
 _told: ContextVar[tuple[Distortion, ...]] = ContextVar("mdagent_sandbox_distortions", default=())
@@ -81,6 +86,24 @@ def seen(truth: Truth, now: int) -> View:
     rows = [(BARS[kind], circumstance) for kind, circumstance in made if kind in BARS]
     power = next((PAYOUTS[kind] for kind, _ in made if kind in PAYOUTS), 1.0)
     return replace(view(truth, now), spoil=_spoiling(rows) if rows else None, power=power)
+
+
+def spoilt_day(strip: Strip, tickers: Sequence[Ticker], at: int) -> Strip:
+    """One session of many listings, a row each, in the eyes of who is asked; `at` is its number in the calendar that all of them share. Of
+    what a provider has wrong only single bars are seen so, not what is wrong with whole histories: to look those up for a whole market
+    takes too long."""
+    rows = [one for one in _told.get() if one.kind in BARS]
+    if not rows:
+        return strip
+    columns = [column.astype(np.float64) for column in strip.columns[1:]]
+    for i, ticker in enumerate(tickers):
+        begin = int(np.searchsorted(hours(ticker.calendar).day, np.datetime64(ticker.first_trade, "D")))
+        row = Strip(strip.stamp[i : i + 1], *(column[i : i + 1] for column in columns))
+        for one in rows:
+            row = BARS[one.kind](row, np.array([at - begin]), Circumstance(one.settings, one.seed(ticker.symbol), 0, 0, 0))
+        for column, value in zip(columns, row.columns[1:], strict=True):
+            column[i] = value[0]
+    return Strip(strip.stamp, *columns)
 
 
 def _spoiling(

@@ -79,6 +79,8 @@ class Provider:
 
     def _judged(self, dialect: Dialect, ask: Ask, client: str, now: datetime, striking: list[Fault]) -> tuple[Reply, Mapping[str, str]]:
         """The answer of this client's plan, as far as its quota lasts and no fault has it otherwise."""
+        for fault in self._struck(striking, REFUSALS, dialect.name):
+            return REFUSALS[fault.kind](fault, dialect, ask, self._hour(fault, now)), {}
         plan, who = next(iter(dialect.plans)), client
         if dialect.key_in is not None:
             who = dialect.key_in(ask)
@@ -91,8 +93,6 @@ class Provider:
         if self._struck(striking, ("downgraded",), dialect.name):
             plan = next(iter(dialect.plans))
         ask = replace(ask, plan=plan)
-        for fault in self._struck(striking, REFUSALS, dialect.name):
-            return REFUSALS[fault.kind](fault, dialect, ask, self._hour(fault, now)), {}
         windows = self.allowances.get(dialect.name, dialect.plans[plan])
         for fault in self._struck(striking, ("quota_cut",), dialect.name):
             windows = allowed(fault, windows)

@@ -39,7 +39,7 @@ def _shortest(windows: tuple[Allowance, ...]) -> Allowance:
 
 
 def _rate_limited(fault: Fault, dialect: Dialect, ask: Ask, hour: Hour) -> Reply:
-    reply = dialect.refuse(ask, _shortest(dialect.plans.get(ask.plan) or next(iter(dialect.plans.values()))))
+    reply = dialect.refuse(ask, _shortest(next(iter(dialect.plans.values()))))
     return replace(reply, headers={**reply.headers, **told(fault, hour.now)})
 
 
@@ -78,13 +78,24 @@ _IN_QUERY: Final = ("symbol", "ticker", "symbols")
 
 
 _NOBODY: Final = "NOSUCH"
+_THIRD: Final = "SPY"
+
+
+def _subject(ask: Ask) -> str:
+    """The symbol that a question is about, in the provider's spelling; "" where it is about none."""
+    found = _IN_PATH.search(ask.path)
+    return found[0].removeprefix(found[1]) if found else next((ask.query[name] for name in _IN_QUERY if name in ask.query), "")
 
 
 def renamed(ask: Ask, reply: Reply) -> Reply:
     """An answer about nobody, under the name that was asked for."""
-    found = _IN_PATH.search(ask.path)
-    asked = found[0].removeprefix(found[1]) if found else next((ask.query[name] for name in _IN_QUERY if name in ask.query), _NOBODY)
-    return replace(reply, body=reply.body.replace(_NOBODY.encode(), asked.encode()))
+    return replace(reply, body=reply.body.replace(_NOBODY.encode(), (_subject(ask) or _NOBODY).encode()))
+
+
+def _other(fault: Fault, ask: Ask) -> str:
+    """The symbol to be mistaken for; a third one where that is the one asked for."""
+    symbol: str = fault.settings["symbol"]
+    return symbol if symbol != _subject(ask) else _THIRD
 
 
 def _about(symbol: str, ask: Ask) -> Ask:
@@ -94,7 +105,7 @@ def _about(symbol: str, ask: Ask) -> Ask:
 
 
 ASKS: Final[Mapping[str, Callable[[Fault, Ask, Hour], Ask]]] = {
-    "wrong_symbol": lambda fault, ask, _: _about(fault.settings["symbol"], ask),
+    "wrong_symbol": lambda fault, ask, _: _about(_other(fault, ask), ask),
     "unknown_symbol": lambda _, ask, __: _about(_NOBODY, ask),
     "stale_feed": lambda _, ask, hour: replace(ask, now=ask.now - int(hour.since)),
     "delayed_feed": lambda fault, ask, _: replace(ask, now=ask.now - int(fault.settings["delay"])),

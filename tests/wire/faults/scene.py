@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 START = datetime(2024, 6, 5, 21, 0, tzinfo=UTC)  # a Wednesday evening, New York has closed
 SOURCES = NAMES
-ASK = BarRequest("AAPL", "1d", "2024-05-01", "2024-06-01", "splits")  # type: ignore[arg-type]
+ASK = BarRequest("CARR", "1d", "2024-05-01", "2024-06-01", "splits")  # type: ignore[arg-type]
 
 
 def source_of(place: str) -> str | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from random import Random
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
+from mdagent.clock import SystemClock
 from mdagent.guard.outcome import FailureKind
 from mdagent.market import BarRequest
-from mdagent.wire.faults import KINDS
+from mdagent.wire.faults import KINDS, Plan
 from mdagent.wire.faults.kinds import RETRY_AFTER
+from mdagent.wire.sandbox.server import serve
 from tests.wire.faults.scene import SOURCES, fault, scene
 
 if TYPE_CHECKING:
@@ -86,7 +90,7 @@ def test_half_a_quota_is_half_of_what_the_referee_grants(tmp_path: Path) -> None
     assert kinds[60] is FailureKind.RATE_LIMITED
 
 
-LATELY = BarRequest("AAPL", "1d", "2024-05-29", "2024-06-08", "splits")  # type: ignore[arg-type]
+LATELY = BarRequest("CARR", "1d", "2024-05-29", "2024-06-08", "splits")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -112,3 +116,18 @@ def test_a_provider_is_itself_again_for_who_does_not_pass_the_faults(tmp_path: P
     unharmed.transport.inner = act.transport.inner
     assert unharmed.kind("yahoo") is None
     assert unharmed.referee.requests == seen + 1
+
+
+def test_the_very_symbol_that_was_asked_for_is_mistaken_for_a_third_one(tmp_path: Path) -> None:
+    request = BarRequest("MSFT", "1d", "2024-05-01", "2024-06-01", "splits")  # type: ignore[arg-type]
+    assert scene(tmp_path, fault("wrong_symbol")).kind("yahoo", request) is FailureKind.MISMATCH
+
+
+def test_a_provider_on_loopback_brings_its_faults_about_too(tmp_path: Path) -> None:
+    clock = SystemClock.starting_at(datetime(2024, 6, 5, 21, 0, tzinfo=UTC))
+    plan = Plan((fault("waf", "tiingo"),), clock, Random(1), clock.monotonic())
+    with serve(clock, names=["tiingo", "finnhub"], faults=plan) as running:
+        told = {name: httpx.get(url).text for name, url in running.base_urls.items()}
+    assert "human" in told["tiingo"]
+    assert "human" not in told["finnhub"]
+    assert [(event.kind, event.source) for event in plan.events] == [("waf", "tiingo")]

@@ -78,6 +78,18 @@ def test_through_the_gate_a_refusal_is_tried_at_the_other_address_and_costs_noth
     assert len({a.host for a in result.attempts}) == 2
 
 
+def test_a_partition_of_all_is_the_network_and_of_one_is_its_own(tmp_path: Path) -> None:
+    everywhere = scene(tmp_path, fault("partition"))
+    kinds = [result.failure.kind for name in SOURCES[:4] if (result := everywhere.ask(name, deadline=5.0)).failure]
+    assert kinds[-1] is FailureKind.NETWORK_DOWN
+    (tmp_path / "other").mkdir()
+    one = scene(tmp_path / "other", fault("partition", "yahoo"))
+    assert one.ask("polygon").failure is None
+    failure = one.ask("yahoo").failure
+    assert failure is not None
+    assert failure.kind is FailureKind.CONNECT_FAIL
+
+
 def test_the_same_seed_gives_the_same_run(tmp_path: Path) -> None:
     def run(seed: int) -> list[Any]:
         act = scene(tmp_path, fault("status", probability=0.5), fault("latency", jitter=0.9), seed=seed)

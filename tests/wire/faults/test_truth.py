@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,11 @@ from mdagent.market import BarRequest, BarSet
 from mdagent.quality.checks import Circumstances, judge
 from mdagent.quality.grade import grade
 from mdagent.quality.letters import band
-from mdagent.wire.faults import KINDS
-from mdagent.wire.sandbox.market import truth
+from mdagent.wire.faults import KINDS, completed
+from mdagent.wire.sandbox import series
+from mdagent.wire.sandbox.distortion import Distortion, distorted, spoilt_day
+from mdagent.wire.sandbox.intraday import Strip
+from mdagent.wire.sandbox.market import hours, truth
 from mdagent.wire.sandbox.tickers import listing
 from tests.quality.market_days import sessions
 from tests.wire.faults.scene import SOURCES, START, fault, scene
@@ -115,11 +119,11 @@ FOUND: list[tuple[str, set[str], str, bool]] = [
     ("adjusted_raw_mix", {"bad_tick"}, "DF", False),
     ("other_instrument", {"wrong_symbol"}, "F", False),
     ("provider_drift", {"provider_drift"}, "DF", True),
-    ("rewritten_history", {"wrong_symbol"}, "F", True),
+    ("rewritten_history", {"provider_drift"}, "F", True),
 ]
 
 
-FOUND_WITH: dict[str, dict[str, Any]] = {"rewritten_history": {"size": 0.05}, "other_instrument": {"symbol": "MSFT"}}
+FOUND_WITH: dict[str, dict[str, Any]] = {"other_instrument": {"symbol": "MSFT"}}
 
 
 @pytest.mark.parametrize(("kind", "types", "letters", "together"), FOUND, ids=[kind for kind, *_ in FOUND])
@@ -164,3 +168,15 @@ def test_history_is_rewritten_only_once_the_fault_has_begun() -> None:
     assert len(after) == len(before)
     assert (after.close[:-6] != before.close[:-6]).all()
     assert after.close[-4:].tolist() == before.close[-4:].tolist()
+
+
+def test_a_day_of_the_whole_market_has_the_same_bars_wrong() -> None:
+    tickers = [ticker for name in ("CARR", "OTIS", "DOW") if (ticker := listing(name))]
+    days = hours("XNYS").day
+    with distorted([Distortion("bad_tick", completed(fault("bad_tick", what="row")).settings, 0, "salt")]):
+        views = [series.at(ticker, int(START.timestamp())) for ticker in tickers]
+        for at in range(len(days) - 3000, len(days) - 2960):
+            own = [int(np.searchsorted(view.truth.hours.day, days[at])) for view in views]
+            right = Strip.join([replace(view, spoil=None).daily(n, n + 1) for view, n in zip(views, own, strict=True)])
+            told = Strip.join([view.daily(n, n + 1) for view, n in zip(views, own, strict=True)])
+            assert spoilt_day(right, tickers, at).close.tolist() == told.close.tolist()
