@@ -51,7 +51,8 @@ class Phases(NamedTuple):
 
 class Experiment(NamedTuple):
     """One experiment. `sources`: those that are asked (none named: all that the settings enable), `plans` the plan of each; `latency`:
-    seconds that each takes to answer; `observe_only`: breakers refuse nothing, as the setting of that name has it; `drills`: the numbers of the drills that it covers."""
+    seconds that each takes to answer; `observe_only`: breakers refuse nothing, as the setting of that name has it; `drills`: the numbers
+    of the drills that it covers."""
 
     name: str
     title: str
