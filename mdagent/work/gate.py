@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from mdagent.guard.allowance import Allowance
-from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_counts, read_remaining, read_retry_after
+from mdagent.guard.backoff import Dice, block_for, next_pause, read_counts, read_remaining, read_retry_after
 from mdagent.guard.cost import walls
 from mdagent.guard.limits import Denied, Grant, Refusal, span
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind, Retry
@@ -22,6 +21,7 @@ from mdagent.market import Priority
 from mdagent.sources.base import COST
 from mdagent.store.quota import LOOK, NO_RULES, Lesson, Reservation, Rules
 from mdagent.store.recall import failed_since, sent_since
+from mdagent.store.retries import take_retry
 from mdagent.wire.bounds import Limits, WireFailed
 from mdagent.work.addresses import Addresses
 from mdagent.work.exchange import Exchange, Telling
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-_MEMORY = 600.0  # seconds of requests that the retry budget looks back on
 _HOUR = timedelta(hours=1)
 _SYMBOL_MEMORY = timedelta(hours=24)
 _OURS, _LATELY = 5, timedelta(minutes=10)  # so many requests in that time that a source did not understand are held to be our fault
@@ -126,7 +125,6 @@ class Gate:
     allowance: Allowance = field(default_factory=Allowance)
     spool: Spool | None = None
     _places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
-    _sent: dict[str, deque[tuple[float, bool]]] = field(default_factory=dict)  # of each source: when, and was it a retry
     _degraded: set[str] = field(default_factory=set)
     _paywalls: Paywalls = field(init=False)
     _addresses: Addresses = field(init=False)
@@ -375,7 +373,6 @@ class Gate:
         lesson = Lesson(attempt.source, policy.windows, policy.rules, grant.generations, exchange.unwanted, spared)
         down = self.ledger.settle(grant.token, attempt, refund=refund, lesson=lesson)
         _log.info("%s %s: %s in %.0f ms", attempt.source, attempt.endpoint, failure.kind if failure else attempt.status, attempt.ms)
-        self._sent.setdefault(attempt.source, deque()).append((self.clock.monotonic(), telling.tried > 1))
         return down
 
     def _consequences(self, source: Source, policy: Policy, exchange: Exchange, call: Call) -> None:
@@ -401,17 +398,16 @@ class Gate:
             self.ledger.block(name, seconds, words, fresh=not recent, account=account, together=together)
 
     def _pause(self, name: str, failure: Failure, telling: Telling, call: Call) -> float | None:
-        now, sent = self.clock.monotonic(), self._sent.setdefault(name, deque())
-        while sent and sent[0][0] < now - _MEMORY:
-            sent.popleft()
-        left, bases = call.deadline + telling.waited - now, self.policy(name).bases
+        left, bases = call.deadline + telling.waited - self.clock.monotonic(), self.policy(name).bases
         if telling.once or left <= 0:
             return None
         if self._addresses.another(failure, telling.attempts, bases, others=call.others):
             return 0.0
         if call.others and failure.consequence.retry is Retry.ONCE:
             return None
-        return next_pause(failure, telling.tried, left, Budget(len(sent), sum(again for _, again in sent)), self.dice)
+        if failure.consequence.retry in (Retry.NO, Retry.AFTER_BLOCK):
+            return None
+        return take_retry(self.ledger, name, lambda budget: next_pause(failure, telling.tried, left, budget, self.dice))
 
     def _place(self, name: str, concurrency: int) -> asyncio.Semaphore:
         if name in self._degraded and concurrency > 1:
