@@ -39,8 +39,8 @@ bench: $(READY) ## measure; the figures in the README come from here
 drill: $(READY) ## the slow tests: real processes under load, kills, whole scenarios
 	$(BIN)/python -m pytest -m drill
 
-chaos: $(READY) ## the suite of experiments that takes ten minutes; its table goes into the README
-	$(BIN)/python benchmarks/chaos.py --write README.md
+chaos: $(READY) ## the standard suite of experiments; its table goes into docs/chaos.md
+	$(BIN)/python benchmarks/chaos.py --write docs/chaos.md
 
 mutants: $(READY) ## each safeguard switched off in turn, and the experiment that notices
 	$(BIN)/python -m tests.chaos.mutants
