@@ -463,23 +463,14 @@ class Agent:
     def _chosen(self, chunk: Chunk, names: Sequence[str]) -> Wish:
         return self.wish(chunk.request, (chunk.source,) if chunk.source else names, refresh=chunk.refresh)
 
-    def _there(self, chunks: Sequence[Chunk], names: Sequence[str], clerk: Clerk | None = None) -> dict[BarRequest, Line]:
-        """The lines of what the store has served already; the clerk is told of what symbols it has nothing."""
-        from mdagent.store.lock import taken_by_others
-
-        symbols = list(dict.fromkeys(chunk.request.symbol.ticker for chunk in chunks))
-        if not self.store.exists():
-            if clerk is not None:
-                clerk.note_blank(symbols, taken_by_others(self.store.path))
-            return {}
-        if not chunks:
+    def _there(self, chunks: Sequence[Chunk], names: Sequence[str]) -> dict[BarRequest, Line]:
+        """The lines of what the store has served already."""
+        if not chunks or not self.store.exists():
             return {}
         from mdagent.work.look import Look
 
         sources = {name: self.roster.source(name) for name in names}
         with self.store.reading("backfill") as reader:
-            if clerk is not None:
-                clerk.note_blank(reader.unheard_of(symbols), taken_by_others(self.store.path))
             return Look(reader, sources, self.clock.now(), self.settings.world != "replay").served([c.request for c in chunks])
 
     def _bench(self, gate: Gate, clerk: Clerk, names: Sequence[str], allowance: Allowance) -> Bench:
@@ -496,7 +487,7 @@ class Agent:
 
             return Desk(lambda request: self._chosen(by_request[request], names), tools, self._adopt, done)
 
-        return Bench(partial(self._there, names=names, clerk=clerk), desk, allowance, self.clock.monotonic)
+        return Bench(partial(self._there, names=names), desk, allowance, self.clock.monotonic)
 
     @asynccontextmanager
     async def _clerk(self, *, leisurely: bool = False) -> AsyncIterator[Clerk]:

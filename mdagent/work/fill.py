@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import Delivery
 from mdagent.quality.checks import Circumstances, judge
+from mdagent.quality.decimals import as_decimals
 from mdagent.quality.grade import arithmetic, bar_scores, grade
 from mdagent.quality.modes import BALANCED
 from mdagent.store.read import key_of
@@ -155,7 +156,7 @@ async def take(
     now = result.came or tools.clock.now()
     came: Kept | Failure | None = result.failure
     if result.value is not None:
-        bars = replace(result.value, fetched_at=now)
+        bars = replace(as_decimals(result.value), fetched_at=now)
         if result.failure is not None and len(bars):  # pages up to the last one that came are settled, what follows is due still
             window = window.over(window.start, _after(bars, window))
         kept = await keep(source, window, bars, sessions, tools, now=now, judged=partial(tools.gate.judged, result.attempts))

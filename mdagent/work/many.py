@@ -64,6 +64,9 @@ async def fetch_many(requests: Sequence[BarRequest], desk: Desk, room: Room | No
     async def one(request: BarRequest) -> Line:
         place = _Place(room.asking)
         async with room.all:
+            await first.clerk.foresee(
+                request.symbol.ticker
+            )  # now, so that nothing is waited for between the choice of a source and its quota
             await place.take()
             try:
                 line = await served(request, place)
