@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from mdagent.guard.outcome import Failure, FailureKind
@@ -57,13 +58,14 @@ class Tools:
     known: Callable[[Reader, BarRequest], tuple[Sequence[Session] | None] | None] = lambda _reader, _request: None
     last_resort: bool = False  # every source is down: one of them may be probed
     others: bool = False  # sources follow that can be asked instead
+    choice: float = inf  # seconds that quota is waited for as long as nothing was sent, and another source may be asked
     mode: Mode = BALANCED
 
     def call(self, endpoint: str, request: BarRequest) -> Call:
         """A call for that request, from now on."""
         deadline = self.clock.monotonic() + (request.deadline or self.deadline)
         asked = (request.interval.value, request.priority, self.last_resort, self.others)
-        return Call(endpoint, request.symbol.ticker, deadline, self.patience, *asked)
+        return Call(endpoint, request.symbol.ticker, deadline, self.patience, *asked, choice=self.choice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,8 @@ async def _ask(source: Source, lack: Due, tools: Tools, *, refresh: bool) -> Fil
     parts, notes = within_depth(lack.parts, source, now if tools.bounded_depth else None)
     done = Filled(lacking=Failure(FailureKind.NO_DATA, notes[0]) if notes else None, notes=tuple(notes))
     for window in parts:
-        result = await tools.gate.converse(source, partial(source.bars, window), tools.call("bars", request))
+        call = tools.call("bars", request)
+        result = await tools.gate.converse(source, partial(source.bars, window), replace(call, choice=inf) if done.sent else call)
         done = replace(done, sent=done.sent + sum(a.sent for a in result.attempts))
         came = take(source, window, result, sessions, tools)
         if refresh and result.value is not None:

@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import inf
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 
 from mdagent.guard.allowance import Allowance
@@ -72,7 +73,8 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Call:
     """What the user asked of one source. `deadline` is on the monotonic clock; the time that it waits for its turn or for quota,
-    at most `patience` seconds, is not counted. `last_resort`: all other sources are down, so that an open breaker may be probed.
+    at most `patience` seconds, is not counted. The first answer is waited for `choice` seconds at most: as long as nothing is paid for,
+    another source may be asked instead. `last_resort`: all other sources are down, so that an open breaker may be probed.
     `others`: sources follow that can be asked instead, so that what is worth one more try is tried there and not here.
     `anyway`: ask also for what the plan did not include when it was asked for before."""
 
@@ -85,6 +87,7 @@ class Call:
     last_resort: bool = False
     others: bool = False
     anyway: bool = False
+    choice: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class Gate:
     say: Callable[[str], None]
     world: str
     allowance: Allowance = field(default_factory=Allowance)
+    slept: float = 0.0  # seconds that all calls together have waited for quota
     _places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _sent: dict[str, deque[tuple[float, bool]]] = field(default_factory=dict)  # of each source: when, and was it a retry
     _degraded: set[str] = field(default_factory=set)
@@ -138,6 +142,11 @@ class Gate:
                 await self.clock.sleep(pause)
             else:
                 return Result(value, None, tuple(telling.attempts))
+
+    async def rest(self, seconds: float) -> None:
+        """Wait for quota."""
+        await self.clock.sleep(seconds)
+        self.slept += seconds
 
     async def _drive(self, source: Source, talk: Conversation[T], call: Call, telling: Telling) -> T:
         """One telling of the conversation. A failure is thrown into it, since it may know how to go on without this answer."""
@@ -245,7 +254,8 @@ class Gate:
         what = Reservation(call.endpoint, host, self.run, call.subject, cost, cost * policy.usd, call.interval, call.priority)
         try:
             while True:
-                left = max(call.patience - telling.waited, call.deadline + telling.waited - self.clock.monotonic())
+                most = call.patience if telling.known else min(call.patience, call.choice)
+                left = max(most - telling.waited, call.deadline + telling.waited - self.clock.monotonic())
                 what = replace(what, patience=left, ticket=ticket, last_resort=call.last_resort)
                 answer, place = await self._try(name, policy, what, telling)
                 ticket = answer.ticket if isinstance(answer, Refusal) else None
@@ -260,7 +270,7 @@ class Gate:
                     self.say(f"waiting {answer.wait:.1f} s for {name}: {told}")
                     said = answer
                 wait = min(max(answer.wait, _SHORTEST_WAIT), LOOK)
-                await self.clock.sleep(wait)
+                await self.rest(wait)
                 telling.waited += wait
         finally:
             if ticket is not None:  # cancelled

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import Failure
@@ -74,7 +75,7 @@ def days_since(stored: BarRequest, basis: Adjustment, since: datetime, now: date
 async def _ask_actions(source: Source, stored: BarRequest, need: Need, tools: Tools) -> Filled:
     now = tools.clock.now()
     begin = partial(source.actions, stored.symbol, need.since, now + timedelta(days=1), payments=need.kinds == "all")
-    result = await tools.gate.converse(source, begin, tools.call("actions", stored))
+    result = await tools.gate.converse(source, begin, replace(tools.call("actions", stored), choice=inf))
     sent = sum(a.sent for a in result.attempts)
     if result.failure is not None or result.value is None:
         told = result.failure.detail if result.failure else "no answer"

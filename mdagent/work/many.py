@@ -3,63 +3,145 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from mdagent.guard.outcome import FailureKind
+from mdagent.guard.route import begin_with
+from mdagent.market import Priority
 from mdagent.work.fetch import fetch
+from mdagent.work.report import Line
 from mdagent.work.together import fetch_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+    from mdagent.clock import Clock
     from mdagent.market import BarRequest
     from mdagent.work.fill import Tools
     from mdagent.work.fit import Wish
-    from mdagent.work.report import Line
     from mdagent.work.together import Shared
 
-SIDE_BY_SIDE = 8  # requests of users under way at once; each source has its own, smaller bound
+SIDE_BY_SIDE = 8  # requests of users under way at once that the same sources can serve; each source has its own, smaller bound
+_FAR, _CHOICE = 60.0, 300.0  # seconds of a wait that is not begun yet; that one source may make wait while there are others
+_LOOK = 300.0  # seconds after which it is looked anew who can serve soonest
+
+
+async def _never(_line: Line) -> bool:
+    return False
 
 
 class Desk(NamedTuple):
     """Where requests are served: `wish` and `tools` are asked anew for each, by the settings in force then, which `adopt` renews;
-    `done` hears of each line."""
+    `done` hears of each line. `again` waits for better times: it tells whether a line is to be asked for once more."""
 
     wish: Callable[[BarRequest], Wish]
     tools: Callable[[], Tools]
     adopt: Callable[[], None]
     done: Callable[[Line], None]
+    again: Callable[[Line], Awaitable[bool]] = _never
 
 
-async def fetch_many(requests: Sequence[BarRequest], desk: Desk, places: asyncio.Semaphore | None = None) -> list[Line]:
+@dataclass(slots=True)
+class Places:
+    """So many requests at once for each set of sources that can serve them, so that those who wait for tomorrow's quota of one source
+    do not stand in the way of those whom another can serve today. How many were `begun` and are `done`, by these sets; `seconds` is how
+    long those that are done were under way, all together; `priority` is that of the last."""
+
+    begun: Counter[frozenset[str]] = field(default_factory=Counter)
+    done: Counter[frozenset[str]] = field(default_factory=Counter)
+    seconds: float = 0.0
+    priority: Priority = Priority.BATCH
+    _by_servers: dict[frozenset[str], asyncio.Semaphore] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def taken(self, wish: Wish, clock: Clock) -> AsyncIterator[None]:
+        """A place for it, once it is its turn."""
+        key = frozenset(server.source.spec.name for server in wish.servers)
+        self.begun[key] += 1
+        self.priority = wish.request.priority
+        async with self._by_servers.setdefault(key, asyncio.Semaphore(SIDE_BY_SIDE)):
+            began = clock.monotonic()
+            yield
+        self.done[key] += 1
+        self.seconds += clock.monotonic() - began
+
+    @property
+    def free(self) -> bool:
+        """Has any set of sources a place left?"""
+        return any(not places.locked() for places in self._by_servers.values())
+
+
+async def fetch_many(requests: Sequence[BarRequest], desk: Desk, places: Places | None = None) -> list[Line]:
     """A line for each request, in their order. `places` are shared with others that are fetched at the same time. Raises StoreError."""
-    places = places or asyncio.Semaphore(SIDE_BY_SIDE)
-    first = desk.tools()
-    shared = await fetch_together([desk.wish(r) for r in requests], first) if len(requests) > 1 else {}
+    places = places or Places()
+    first, wishes = desk.tools(), [desk.wish(r) for r in requests]
+    shared = await fetch_together(wishes, first) if len(requests) > 1 else {}
 
-    async def one(request: BarRequest) -> Line:
-        async with places:
+    async def one(wish: Wish) -> Line:
+        request = wish.request
+        async with places.taken(wish, first.clock):
             await first.clock.sleep(0)  # lets a Ctrl-C in, even where no answer has to be waited for
-            desk.adopt()
-            wish, part = desk.wish(request), shared.get(request)
-            if part:
-                order = sorted(wish.servers, key=lambda s: s.source.spec.name != part.source)  # who was asked already goes on
-                wish = wish._replace(servers=tuple(order), refresh=wish.refresh and not part.served, notes=(*wish.notes, *part.notes))
-            line = await fetch(wish, desk.tools())
-        line = _with_part(line, part) if part else line
+            line = await _served(request, desk, shared.get(request))
         desk.done(line)
         return line
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(one(r)) for r in requests]
+        tasks = [group.create_task(one(wish)) for wish in wishes]
     return [t.result() for t in tasks]
 
 
-def _with_part(line: Line, part: Shared) -> Line:
-    """The line with what came by a request that several symbols shared."""
+async def _served(request: BarRequest, desk: Desk, part: Shared | None) -> Line:
+    """One request to its end. Where there is patience, nobody is committed to a source whose quota is far off: who can serve soonest is
+    looked up again meanwhile, and again when a source makes wait longer than it seemed."""
+    line, clock = _beginning(request, part), desk.tools().clock
+    ends = clock.monotonic() + desk.tools().patience
+    while True:
+        desk.adopt()
+        wish, tools = desk.wish(request), desk.tools()
+        left = min(tools.patience, ends - clock.monotonic())
+        if part:
+            order = sorted(wish.servers, key=lambda s: s.source.spec.name != part.source)  # who was asked already goes on
+            wish = wish._replace(servers=tuple(order), refresh=wish.refresh and not part.served, notes=(*wish.notes, *part.notes))
+        chooses = len(wish.servers) > 1 and part is None and left > _CHOICE
+        if chooses:
+            wish, wait = _soonest(wish)
+            if _FAR < wait <= left:
+                await tools.gate.rest(min(wait - _FAR / 2, _LOOK))
+                continue
+            chooses = wait <= left
+            tools = replace(tools, choice=_CHOICE)
+        line = _sum(line, await fetch(wish, tools))
+        if chooses and line.failure and line.failure.kind is FailureKind.THROTTLED:
+            await tools.gate.rest(_FAR / 2)
+        elif not await desk.again(line):
+            return line
+
+
+def _beginning(request: BarRequest, part: Shared | None) -> Line:
+    """The line of a request with what came by another, which several symbols shared."""
+    if part is None:
+        return Line(request, None)
     came = part.came
+    return Line(request, None, part.requests, new=came.inserted, revised=came.revisions, restated=came.restatements)
+
+
+def _sum(before: Line, line: Line) -> Line:
+    """The line with what was sent, and what came, before it."""
     return line._replace(
-        requests=line.requests + part.requests,
-        new=line.new + came.inserted,
-        revised=line.revised + came.revisions,
-        restated=line.restated + came.restatements,
+        requests=before.requests + line.requests,
+        new=before.new + line.new,
+        revised=before.revised + line.revised,
+        restated=before.restated + line.restated,
     )
+
+
+def _soonest(wish: Wish) -> tuple[Wish, float]:
+    """The wish with who is to be asked first in the first place, and the seconds that this one makes wait."""
+    first = begin_with(wish.ranking, _FAR)
+    if first is None:
+        return wish, 0.0
+    servers = sorted(wish.servers, key=lambda server: server.source.spec.name != first.source)
+    return wish._replace(servers=tuple(servers)), first.wait
