@@ -5,8 +5,8 @@
 `mdagent backfill`, the command itself, of thousands of symbols over four sources with the windows of their free plans, against the
 simulated providers and on the virtual clock, so that half a day of quota takes minutes. The four are those that serve bars by a free
 key: Alpha Vantage, Tiingo, Twelve Data and Polygon. (Finnhub's free plan has no bars, IEX Cloud is retired, and Yahoo publishes no
-windows.) Asked for are the hours of two sessions as they were traded, which each of them serves by one request a symbol. The exit
-code is 1 when a goal is missed.
+windows.) Asked for are the hours of two sessions as they were traded, which each of them serves by one request a symbol, or for one
+credit of a request that several share. The exit code is 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,6 @@ TIMES, AHEAD, MEMORY = 1.05, 0.10, 500.0  # the goals: of the makespan, of the t
 # What mdagent takes on itself: of each window a batch run leaves three of ten to others; a rolling one is counted over a little more
 # than its period, and a calendar one begins a minute late, since nobody's clock is exact.
 LEFT_TO_OTHERS, MARGIN, LEAST_MARGIN, GUARD = 0.3, 0.02, 2.0, timedelta(seconds=60)
-LARGEST = {"twelvedata": 8}  # credits of its largest request, a batch: what costs more than the share may have all of the window
 
 
 class Bound(NamedTuple):
@@ -55,11 +54,11 @@ class Bound(NamedTuple):
     zone: str = ""
 
 
-def bounds_of(quotas: Sequence[Quota], largest: int = 1) -> list[Bound]:
+def bounds_of(quotas: Sequence[Quota]) -> list[Bound]:
     """What a batch run may take of the windows of a plan."""
     made = []
     for quota in quotas:
-        share = max(quota.limit - int(LEFT_TO_OTHERS * quota.limit), min(largest, quota.limit))
+        share = quota.limit - int(LEFT_TO_OTHERS * quota.limit)
         if isinstance(quota.per, str):
             assert quota.per == "day", "no free plan counts months"
             made.append(Bound(share, 0.0, quota.zone))
@@ -177,10 +176,10 @@ def verdict(name: str, value: float, goal: float, words: str) -> bool:
 
 def told(ran: Ran, count: int) -> bool:
     """The table; True where all goals are met."""
-    bounds = {name: bounds_of(spec_of(name).plans[0].quotas, LARGEST.get(name, 1)) for name in FOUR}
+    bounds = {name: bounds_of(spec_of(name).plans[0].quotas) for name in FOUR}
     seconds, by = best(bounds, NOW, count)
     summary = ran.events[-1]
-    credits = {name: sum(cost for _, source, cost, _ in ran.asked if source == name) for name in FOUR}
+    served = {name: sum(cost for _, source, cost, _ in ran.asked if source == name) for name in FOUR}
     done = summary["symbols"]
     print(f"{count:,} symbols: {done['done']} done, {done['partly']} partly, {done['failed']} failed; exit code {ran.code}")
     for name in FOUR:
@@ -188,7 +187,7 @@ def told(ran: Ran, count: int) -> bool:
         last = max(gone, default=0.0)
         gaps = [b - a for a, b in pairwise(gone)]
         words = f"last at {last / 3600:.2f} h, every {median(gaps) if gaps else 0:.1f} s"
-        print(f"  {name:13} {credits[name]:5} symbols in {len(gone):5} requests; best {by[name]:5}; {words}")
+        print(f"  {name:13} {served[name]:5} symbols in {len(gone):5} requests; best {by[name]:5}; {words}")
     bad, misses = over(ran.asked), [miss for _, miss in foretold(ran)]
     for words in bad[:10]:
         print(f"  {words}")

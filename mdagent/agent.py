@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mdagent.sources.base import Source
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
+    from mdagent.wire import Around
     from mdagent.work.ask import Ask, Events
     from mdagent.work.backfill import Bench, Chunk
     from mdagent.work.compare import Comparison, How
@@ -73,7 +74,7 @@ class Agent:
     """Settings, clock and stores, put together. `say` is told what a waiting person should know; `renew` reads the settings
     anew (raising ConfigError) when another process publishes an epoch, or one of the `watched` files changes during a long
     fetch. `dice` is the chance behind the pauses between tries. `progress` hears of each symbol done: how many, of how many;
-    `prepare` is called before anything is sent."""
+    `prepare` is called before anything is sent; `around` stands between the providers and whoever asks them."""
 
     settings: Settings
     clock: Clock
@@ -83,6 +84,7 @@ class Agent:
     dice: Dice | None = None
     progress: Callable[[int, int, str], None] = lambda *_: None
     prepare: Callable[[], None] = lambda: None
+    around: Around | None = None
     _ledger: Ledger | None = None
     _epoch: int = -1
     _edited: bool = False
@@ -513,7 +515,7 @@ class Agent:
         from mdagent.work.gate import Gate
 
         world, dice = self.settings.world, self.dice or random.SystemRandom()
-        wire = open_wire(world, self.clock, options=wire_options(self.settings))
+        wire = open_wire(world, self.clock, options=wire_options(self.settings), around=self.around)
         try:
             bounds = allowance or Allowance()
             yield Gate(self.ledger, wire, self.clock, dice, self.run_name() + tag, self.policy, self.say, world, bounds)
