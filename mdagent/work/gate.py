@@ -21,7 +21,7 @@ from mdagent.guard.limits import Denied, Grant, Refusal, span
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind, Retry
 from mdagent.market import Priority
 from mdagent.sources.base import COST
-from mdagent.store.quota import LOOK, NO_RULES, Lesson, Reservation, Rules
+from mdagent.store.quota import LOOK, NO_RULES, Lesson, Reservation, Rules, look
 from mdagent.store.recall import failed_since, sent_since
 from mdagent.wire.bounds import Limits, WireFailed
 from mdagent.work.addresses import Addresses
@@ -269,7 +269,7 @@ class Gate:
                 if said is None or said.reason != answer.reason or abs(answer.until - said.until) > _SAME:
                     self.say(f"waiting {answer.wait:.1f} s for {name}: {told}")
                     said = answer
-                wait = min(max(answer.wait, _SHORTEST_WAIT), LOOK)
+                wait = max(look(answer.wait), _SHORTEST_WAIT)
                 await self.rest(wait)
                 telling.waited += wait
         finally:
