@@ -64,7 +64,7 @@ def test_windows_of_hours_and_days_are_filled_and_the_end_is_foretold(tmp_path: 
     seconds, by = best({name: bounds_of(quotas) for name, quotas in SLOW.items()}, NOW, count)
     took, went = shell.clock.monotonic(), asked(shell)
     assert seconds <= took <= 1.05 * seconds, (took, seconds, by, went)
-    assert {name: sum(source == name for source, *_ in went) for name in SLOW} == by
+    assert all(abs(sum(source == name for source, *_ in went) - count) <= 1 for name, count in by.items()), "none idles while others serve"
     events = [strict(line) for line in said.err.splitlines() if line.startswith("{")]
     told = [(e["seconds"], e["eta_seconds"]) for e in events if e["event"] == "progress" and e["seconds"] < 0.9 * took]
     assert len(told) > 3
