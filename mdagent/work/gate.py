@@ -21,7 +21,7 @@ from mdagent.guard.limits import Denied, Grant, Refusal, span
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind, Retry
 from mdagent.market import Priority
 from mdagent.sources.base import COST
-from mdagent.store.quota import LOOK, NO_RULES, Lesson, Reservation, Rules, look
+from mdagent.store.quota import NO_RULES, Lesson, Reservation, Rules, look
 from mdagent.store.recall import failed_since, sent_since
 from mdagent.wire.bounds import Limits, WireFailed
 from mdagent.work.addresses import Addresses
@@ -42,10 +42,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _MEMORY = 600.0  # seconds of requests that the retry budget looks back on
+_QUIET = 600.0  # seconds between two tellings of one thing that is waited for
 _HOUR = timedelta(hours=1)
 _SYMBOL_MEMORY = timedelta(hours=24)
 _OURS, _LATELY = 5, timedelta(minutes=10)  # so many requests in that time that a source did not understand are held to be our fault
-_SHORTEST_WAIT, _SAME = 0.02, timedelta(seconds=LOOK)
+_SHORTEST_WAIT = 0.02
 MISTAKEN = "mistaken: "  # begins the reason why a symbol is not asked for, where the source takes it for another
 
 
@@ -119,6 +120,7 @@ class Gate:
     _places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _sent: dict[str, deque[tuple[float, bool]]] = field(default_factory=dict)  # of each source: when, and was it a retry
     _degraded: set[str] = field(default_factory=set)
+    _told: dict[tuple[str, str], float] = field(default_factory=dict)  # from when a wait is told of again
     _paywalls: Paywalls = field(init=False)
     _addresses: Addresses = field(init=False)
 
@@ -142,6 +144,13 @@ class Gate:
                 await self.clock.sleep(pause)
             else:
                 return Result(value, None, tuple(telling.attempts))
+
+    def tell_wait(self, name: str, reason: str, words: str) -> None:
+        """Say what is waited for, of each source and reason once in a while, however many wait."""
+        now, key = self.clock.monotonic(), (name, reason)
+        if now >= self._told.get(key, now):
+            self._told[key] = now + _QUIET
+            self.say(words)
 
     async def rest(self, seconds: float) -> None:
         """Wait for quota."""
@@ -250,7 +259,7 @@ class Gate:
         self, name: str, policy: Policy, request: httpx.Request, call: Call, telling: Telling
     ) -> tuple[Grant, asyncio.Semaphore] | Failure:
         """A grant and the place that is held with it, waiting for one as long as deadline or patience allow; else why there is none."""
-        cost, host, ticket, said = request.extensions.get(COST, 1), request.url.netloc.decode(), None, None
+        cost, host, ticket = request.extensions.get(COST, 1), request.url.netloc.decode(), None
         what = Reservation(call.endpoint, host, self.run, call.subject, cost, cost * policy.usd, call.interval, call.priority)
         try:
             while True:
@@ -266,9 +275,7 @@ class Gate:
                 told = f"{answer.reason}; free again at {answer.until:%Y-%m-%d %H:%M:%S}Z"
                 if ticket is None:
                     return Failure(FailureKind.THROTTLED, f"{name}: {told}", until=answer.until)
-                if said is None or said.reason != answer.reason or abs(answer.until - said.until) > _SAME:
-                    self.say(f"waiting {answer.wait:.1f} s for {name}: {told}")
-                    said = answer
+                self.tell_wait(name, answer.reason, f"waiting {answer.wait:.1f} s for {name}: {told}")
                 wait = max(look(answer.wait), _SHORTEST_WAIT)
                 await self.rest(wait)
                 telling.waited += wait

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import FailureKind
@@ -109,6 +110,9 @@ async def _served(request: BarRequest, desk: Desk, part: Shared | None) -> Line:
         if chooses:
             wish, wait = _soonest(wish)
             if _FAR < wait <= left:
+                soon, when = wish.servers[0].source.spec.name, clock.now() + timedelta(seconds=wait)
+                words = f"waiting for {soon}, the first of {len(wish.servers)} sources to have quota again, at {when:%Y-%m-%d %H:%M:%S}Z"
+                tools.gate.tell_wait(soon, "the first to be free", words)
                 await tools.gate.rest(min(wait - _FAR / 2, _LOOK))
                 continue
             chooses = wait <= left
