@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import FailureKind
@@ -18,6 +19,7 @@ from mdagent.work.together import fetch_together
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from datetime import datetime
 
     from mdagent.clock import Clock
     from mdagent.market import BarRequest
@@ -96,7 +98,7 @@ async def fetch_many(requests: Sequence[BarRequest], desk: Desk, places: Places 
 
 async def _served(request: BarRequest, desk: Desk, part: Shared | None) -> Line:
     """One request to its end. Where there is patience, nobody is committed to a source whose quota is far off: who can serve soonest is
-    looked up again meanwhile, and again when a source makes wait longer than it seemed."""
+    looked up again meanwhile, and again when a source makes wait longer than it seemed. Nor is the right to fetch a series held so long."""
     line, clock = _beginning(request, part), desk.tools().clock
     ends = clock.monotonic() + desk.tools().patience
     while True:
@@ -106,7 +108,7 @@ async def _served(request: BarRequest, desk: Desk, part: Shared | None) -> Line:
         if part:
             order = sorted(wish.servers, key=lambda s: s.source.spec.name != part.source)  # who was asked already goes on
             wish = wish._replace(servers=tuple(order), refresh=wish.refresh and not part.served, notes=(*wish.notes, *part.notes))
-        chooses = len(wish.servers) > 1 and part is None and left > _CHOICE
+        chooses = part is None and left > _CHOICE
         if chooses:
             wish, wait = _soonest(wish)
             if _FAR < wait <= left:
@@ -118,10 +120,20 @@ async def _served(request: BarRequest, desk: Desk, part: Shared | None) -> Line:
             chooses = wait <= left
             tools = replace(tools, choice=_CHOICE)
         line = _sum(line, await fetch(wish, tools))
-        if chooses and line.failure and line.failure.kind is FailureKind.THROTTLED:
-            await tools.gate.rest(_FAR / 2)
+        wait = _wait_of(line, clock.now()) if chooses else inf
+        if wait <= left:
+            tools.gate.tell_wait(line.source or "", "far off", f"waiting for quota: {line.failure.detail if line.failure else ''}")
+            await tools.gate.rest(min(max(wait - _FAR / 2, _FAR / 2), _LOOK))
         elif not await desk.again(line):
             return line
+
+
+def _wait_of(line: Line, now: datetime) -> float:
+    """The seconds that it failed for not being able to wait; infinite where it failed for anything else, or did not."""
+    failure = line.failure
+    if failure is None or failure.kind is not FailureKind.THROTTLED or failure.until is None:
+        return inf
+    return (failure.until - now).total_seconds()
 
 
 def _beginning(request: BarRequest, part: Shared | None) -> Line:
