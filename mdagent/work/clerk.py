@@ -56,10 +56,11 @@ class Clerk:
         Raises StoreError, and what the deed raises."""
         return cast("A", await self._send(deed, item, "fetch", writes=False))
 
-    async def bring(self, deed: Callable[[Writer, Sequence[Q]], Sequence[A]], item: Q, purpose: str) -> A:
-        """As `ask`, of a deed that writes. It is done once it is brought, whether or not the caller still waits. Raises StoreError: then
-        nothing of it is in the store."""
-        return cast("A", await self._send(deed, item, purpose, writes=True))
+    async def bring(self, deed: Callable[[Writer, Sequence[Q]], Sequence[A]], item: Q, about: str) -> A:
+        """As `ask`, of a deed that writes `about` a symbol. It is done once it is brought, whether or not the caller still waits. Raises
+        StoreError: then nothing of it is in the store."""
+        self.forget(about)
+        return cast("A", await self._send(deed, item, f"fetch {about}", writes=True))
 
     async def foresee(self, symbol: str) -> None:
         """Look up now what will be asked about the symbol next. Raises StoreError."""
@@ -67,9 +68,13 @@ class Clerk:
             self._foreseen[symbol] = await self.ask(self._look_ahead, symbol)
 
     def foreseen(self, symbol: str) -> Foreseen | None:
-        """What was looked up, if that is still so: nobody else has written since. Asked once: what is then fetched will be there."""
-        taken, seen = self._foreseen.pop(symbol, (0, None))
+        """What was looked up, if that is still so: nobody has written about it since."""
+        taken, seen = self._foreseen.get(symbol, (0, None))
         return seen if seen is not None and taken == taken_by_others(self.store.path) else None
+
+    def forget(self, symbol: str) -> None:
+        """It is not so any more, or will not be asked about."""
+        self._foreseen.pop(symbol, None)
 
     def _look_ahead(self, reader: Reader | None, symbols: Sequence[str]) -> list[tuple[int, Foreseen]]:
         return [(taken_by_others(self.store.path), Foreseen(reader, symbols, self.calendars).detached())] * len(symbols)
