@@ -78,7 +78,8 @@ def taken_by_others(store: Path) -> int:
 
 def _times_taken(store: Path) -> int:
     try:
-        return int(json.loads(store.with_name(store.name + ".lock").read_text("utf-8"))["taken"])
+        told = store.with_name(store.name + ".lock").read_text("utf-8")
+        return int(json.loads(told)["taken"]) if told else 0
     except FileNotFoundError:
         return 0
     except (OSError, ValueError, KeyError, TypeError):  # somebody is writing it
