@@ -235,10 +235,11 @@ def _out_of_room(terminal: Terminal, error: OSError) -> int:
     from mdagent.cli.exits import ExitCode
 
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    crowded = error.errno in (errno.EMFILE, errno.ENFILE)
     where = f"{error.filename}: " if error.filename else ""
     terminal.fail(
         f"{where}{error.strerror or error}",
-        "free some space, or write elsewhere" if full else "",
+        "free some space, or write elsewhere" if full else "allow more open files (ulimit -n)" if crowded else "",
         ExitCode.DISK_FULL if full else ExitCode.CONFIG,
     )
     return terminal.code

@@ -117,10 +117,10 @@ def _crowd(tape: Tape, t: int) -> bool:
 
 
 def _right(case: Case, jump: Jump) -> bool:
-    """Is it a split in prices that are declared not to be adjusted for it?"""
+    """Is it a split in prices that are declared not to be adjusted for it? Who lists every split would have listed this one."""
     if case.bars.adjustment is not Adjustment.RAW or case.bars.symbol.kind in _NEVER_SPLIT:
         return False
-    return split_at(case, jump) is not None or _like_a_split(jump.size)
+    return split_at(case, jump) is not None or (not case.bars.delivery.events and _like_a_split(jump.size))
 
 
 def split_at(case: Case, jump: Jump) -> float | None:

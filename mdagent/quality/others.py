@@ -70,6 +70,9 @@ def against_others(case: Case) -> Outcome:
         points = _points(case, panel, middle, off, sure & ~odd[case.tape.at[panel.at]])
         found += points.findings
         odd |= points.mask
+    if judged and not found:
+        told, odd = _scattered(case, panel, off, sure)
+        found += told
     return suspects(odd, tuple(found))
 
 
@@ -206,6 +209,22 @@ def _regimes(case: Case, panel: Panel, off: np.ndarray, sure: np.ndarray, *, jud
 def _in_steps(smooth: np.ndarray) -> bool:
     changes = np.sort(np.abs(np.diff(smooth)))[::-1]
     return float(changes[:_STEPS].sum()) > _OF_STEPS * float(np.ptp(smooth)) and float(changes[0]) > _STEP
+
+
+def _scattered(case: Case, panel: Panel, off: np.ndarray, sure: np.ndarray) -> tuple[list[Finding], np.ndarray]:
+    """A source that is off the others on nearly every bar on which they agree, now above and now below: its own noise hides each of them,
+    and no stretch stands out."""
+    none = np.zeros(len(case.bars), dtype=bool)
+    told = sure & np.isfinite(off)
+    usual = float(np.median(np.abs(off[told]))) if told.sum() >= max(_FEWEST, len(off) // 2) else 0.0
+    if usual <= _REGIME_OFF:
+        return [], none
+    mask = np.zeros(len(case.tape), dtype=bool)
+    mask[panel.at[told & (np.abs(off) > _NEAR)]] = True
+    odd = case.tape.places(mask, len(case.bars))
+    severity = Severity.HIGH if usual > _DRIFT_HIGH else Severity.MEDIUM
+    words = f"{many(mask.sum())} off the others, now above and now below, usually by {usual:.1%}"
+    return [case.tell("others", "provider_drift", severity, odd, words, value=usual, expected=0.0)], odd
 
 
 class _Points(NamedTuple):

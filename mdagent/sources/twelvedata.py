@@ -466,7 +466,12 @@ def _columns(rows: list[dict[str, Any]]) -> tuple[Column, ...]:
     from mdagent.sources.reading.columns import Column
     from mdagent.sources.reading.texts import decimals
 
-    prices = [decimals(name, cells(rows, name)) for name in ("open", "high", "low", "close")]
+    named = ("open", "high", "low", "close")
+    missing = [name for name in named if rows and not has(rows, name)]
+    if missing:
+        msg = f"the rows of the answer have no {', '.join(missing)}"
+        raise failed(FailureKind.SCHEMA, msg)
+    prices = [decimals(name, cells(rows, name)) for name in named]
     if not has(rows, "volume"):  # as of currencies
         none = np.ones(len(rows), dtype=bool)
         return (*prices, Column(np.full(len(rows), np.nan), none, ~none))

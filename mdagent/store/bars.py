@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
-from mdagent.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, WrongWorld
+from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull, WrongWorld
 from mdagent.store.literal import literal
-from mdagent.store.lock import locked, unwritable
+from mdagent.store.lock import locked, too_many_files, unwritable
 from mdagent.store.read import Reader
 from mdagent.store.schema import VERSION, migrate
 
@@ -232,8 +232,10 @@ def _telling(path: Path) -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _translate(path: Path, text: str) -> StoreError:
+def _translate(path: Path, text: str) -> StoreError | ConfigError:
     first = text.splitlines()[0][:300] if text else "unknown"
+    if "Too many open files" in text:
+        return too_many_files(path)
     if "No space left" in text or "Disk quota" in text or "out of disk" in text.lower():
         return StoreFull(
             f"the store {path} could not be written: no space left", "free some space, then run the same command again; nothing was lost"

@@ -8,7 +8,6 @@ inside it. An account is a source under one key. Stored times are epoch microsec
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 from contextlib import contextmanager
@@ -17,10 +16,11 @@ from datetime import datetime, timedelta
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
-from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull
+from mdagent.errors import StoreDamaged
 from mdagent.guard.breaker import force, reset
 from mdagent.guard.limits import Denied, Grant, Refusal
 from mdagent.store import breakers, quota, steps
+from mdagent.store.ledger_errors import translated, unwritable
 from mdagent.store.ledger_schema import STEPS, VERSION
 from mdagent.store.quota import LATEST, NO_RULES, STEP_BACK, Asked, Turn, us, when
 
@@ -78,12 +78,7 @@ def open_ledger(path: Path, clock: Clock, dice: Dice | None = None) -> Ledger:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        msg = f"the ledger {path} cannot be written: {error.strerror}"
-        if error.errno == errno.EROFS and path.exists():  # it was writable once: the place is right, its state is not
-            raise StoreFull(msg, "reads still work; mount it writable, or set MDAGENT_HOME to a folder you may write") from error
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFull(msg, "free some space, then run the same command again") from error
-        raise ConfigError(msg, "set MDAGENT_HOME to a folder you may write") from error
+        raise unwritable(path, error) from error
     return Ledger(path, clock, dice)
 
 
@@ -136,7 +131,7 @@ class Ledger:
         try:
             yield
         except sqlite3.Error as error:
-            raise _translate(self.path, error) from error
+            raise translated(self.path, str(error)) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -386,12 +381,3 @@ class Ledger:
         """SQLite's own word on the file: "ok", or what is wrong."""
         with self._telling():
             return str(self._db.execute("PRAGMA quick_check(1)").fetchone()[0])
-
-
-def _translate(path: Path, error: sqlite3.Error) -> StoreError:
-    text = str(error)
-    if "locked" in text or "busy" in text:
-        return StoreBusy(f"the ledger {path} is in use by another process", "run the same command again")
-    if "full" in text or "readonly" in text or "read-only" in text:
-        return StoreFull(f"the ledger {path} cannot be written: {text}", "free some space, or set MDAGENT_HOME to a writable folder")
-    return StoreDamaged(f"the ledger {path} cannot be read: {text}", "run mdagent doctor; the file was left as it is")

@@ -107,7 +107,27 @@ def unwritable(path: Path, error: OSError) -> ConfigError | StoreFull:
         return StoreFull(f"{path} cannot be written: the file system is read-only", "mount it writable, or use --store FILE elsewhere")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(f"{path} cannot be written: no space left", "free some space, then run the same command again")
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return too_many_files(path)
     return ConfigError(f"{path} cannot be written: {error.strerror}", "set MDAGENT_HOME, or --store FILE, to a folder you may write")
+
+
+def too_many_files(path: Path) -> ConfigError:
+    """The error for a file that is sound, and cannot be opened because others are open."""
+    return ConfigError(
+        f"{path} cannot be opened: too many files are open", "allow more of them (ulimit -n), then run the same command again"
+    )
+
+
+def no_file_left() -> bool:
+    """May this process open no file any more? SQLite does not say why it could not."""
+    import errno
+
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False
 
 
 def _take(fd: int, how: int, waiting: _Wait, poll: float) -> None:

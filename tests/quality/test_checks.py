@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdagent.market import Adjustment, BarRequest, Instrument, Interval, Symbol
+from mdagent.market import Adjustment, BarRequest, CorporateAction, Instrument, Interval, Symbol
 from mdagent.quality.checks import CHECKS, judge
 from mdagent.quality.finding import Severity, Verdict
 from mdagent.sessions import expected
@@ -247,6 +247,15 @@ def test_a_level_that_moves_for_good_is_a_split_that_somebody_forgot_and_no_slip
     assert [(f.check, f.type) for f in judged(replace(good, **columns)).findings] == [("levels", "unadjusted_split")]
     raw = judged(replace(good, adjustment=Adjustment.RAW, **columns))
     assert raw.findings == ()
+
+
+def test_a_split_of_raw_prices_that_a_source_does_not_list_though_it_lists_them_all_was_none() -> None:
+    good = bars()
+    columns = {n: np.where(np.arange(10) < 5, 1.0, 20.0) * getattr(good, n) for n in ("open", "high", "low", "close")}
+    lists_all = replace(good, adjustment=Adjustment.RAW, delivery=good.delivery._replace(events=True), **columns)
+    assert [(f.check, f.type) for f in judged(lists_all).findings] == [("levels", "unadjusted_split")]
+    day = good.ts[5].item().date()
+    assert judged(replace(lists_all, actions=(CorporateAction("split", day, 0.05),))).findings == ()
 
 
 def test_two_bars_have_too_few_neighbours_to_be_suspected() -> None:

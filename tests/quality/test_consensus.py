@@ -53,6 +53,11 @@ def one_bar(rows: Rows) -> Rows:
     return replace(rows, close=made, high=np.maximum(rows.high, made))
 
 
+def scattered(rows: Rows) -> Rows:
+    swing = 1.0 + np.random.default_rng(7).uniform(-0.02, 0.02, len(rows))
+    return replace(rows, **{n: getattr(rows, n) * swing for n in PRICES})
+
+
 WRONGS: dict[str, tuple[Callable[[Rows], Rows], str]] = {
     "ten times": (lambda rows: times(rows, 10.0), "currency_mixup"),
     "a hundredth": (lambda rows: times(rows, 0.01), "currency_mixup"),
@@ -60,6 +65,7 @@ WRONGS: dict[str, tuple[Callable[[Rows], Rows], str]] = {
     "a day": (a_day_late, "date_shifted"),
     "a split": (lambda rows: times(rows, 4.0, slice(0, 120)), "unadjusted_split adjusted_raw_mix"),
     "a drift": (drifting, "provider_drift"),
+    "every bar a little": (scattered, "provider_drift"),
     "one bar": (one_bar, "bad_tick"),
     "volumes": (lambda rows: replace(rows, volume=rows.volume * 1000.0), "volume_scale"),
 }

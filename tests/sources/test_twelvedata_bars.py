@@ -52,6 +52,15 @@ def test_a_week_that_is_stamped_on_a_sunday_could_be_either_and_is_rejected() ->
     assert len(some.delivery.rejected) == 1
 
 
+@pytest.mark.parametrize("name", ["open", "close"])
+def test_a_price_that_no_row_has_is_another_format(name: str) -> None:
+    rows = [{("price" if key == name else key): cell for key, cell in one.items()} for one in THREE]
+    with pytest.raises(ConversationFailed) as caught:
+        bars(told(rows))
+    assert caught.value.failure.kind is K.SCHEMA
+    assert caught.value.failure.detail == f"the rows of the answer have no {name}"
+
+
 def test_currencies_have_no_volume_and_the_currency_of_their_spelling() -> None:
     rows = [{name: cell for name, cell in row("2024-01-02", 1.1).items() if name != "volume"}]
     some = bars(told(rows, symbol="EUR/USD", currency_base="Euro", currency_quote="US Dollar", **PAIR), ask("EURUSD=X"))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from mdagent.wire.faults.plan import FAULTS
 from mdagent.wire.sandbox.dialects import Ask
 from mdagent.wire.sandbox.provider import Gone, Provider
 
@@ -34,7 +35,8 @@ class SandboxTransport(httpx.AsyncBaseTransport):
             await self._clock.sleep(self._latency)
         ask = Ask(url.path, dict(url.params), {k.lower(): v for k, v in request.headers.items()}, 0, f"{url.scheme}://{url.host}")
         try:
-            reply, headers = self.provider.answer(dialect, ask)
+            plan = request.extensions.get(FAULTS)
+            reply, headers = (self.provider if plan is None else self.provider.under(plan)).answer(dialect, ask)
         except Gone as gone:
             msg = f"{url.host} does not exist any more"
             raise httpx.ConnectError(msg, request=request) from gone

@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from mdagent.wire.sandbox.dialects import Ask, dialects, sandbox_key
+from mdagent.wire.sandbox.distortion import Distortion, distorted
+from mdagent.wire.sandbox.trouble import ASKS, REFUSALS, REPLIES, RETIRED, Gone, Hour, allowed, renamed, reshaped
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from mdagent.clock import Clock
+    from mdagent.wire.faults import Fault, Plan
     from mdagent.wire.sandbox.dialects import Allowance, Dialect, Reply
 
-RETIRED = "retired"  # a plan whose provider is not there any more: nothing answers at its address
-
-
-class Gone(Exception):
-    """Nobody answers at this address."""
+__all__ = ["RETIRED", "Gone", "Provider", "Seen"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +39,14 @@ class Seen:
 @dataclass(eq=False)
 class Provider:
     """All providers, simulated; `only` one of them behind a loopback address of its own. `allowances` takes the place of a plan's own.
-    Refused requests are seen and logged, but do not count against a quota. Safe to use from several threads."""
+    Refused requests are seen and logged, but do not count against a quota. `faults` says what goes wrong here, and when. Safe to use
+    from several threads."""
 
     clock: Clock
     only: str | None = None
     allowances: Mapping[str, tuple[Allowance, ...]] = field(default_factory=dict)
     log: list[Seen] = field(default_factory=list)
+    faults: Plan | None = None
     _granted: dict[tuple[str, str], deque[tuple[float, int]]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
 
@@ -53,6 +54,10 @@ class Provider:
     def requests(self) -> int:
         """How many requests arrived, refused ones included."""
         return len(self.log)
+
+    def under(self, faults: Plan) -> Provider:
+        """The same providers, with the same books, while such faults are on."""
+        return replace(self, faults=faults)
 
     def dialect_at(self, host: str) -> Dialect | None:
         """Whose address that is."""
@@ -64,13 +69,17 @@ class Provider:
         """The reply to a GET, and its headers. Raises Gone."""
         now = self.clock.now()
         ask = replace(ask, now=int(now.timestamp()))
-        reply, told = self._judged(dialect, ask, client, now)
+        striking = self.faults.striking("provider", dialect.name) if self.faults else []
+        reply, told = self._judged(dialect, ask, client, now, striking)
         with self._lock:
             self.log.append(Seen(now, ask.origin.partition("//")[2], ask.path, reply.status))
             number = len(self.log)
         return reply, {**_headers(reply, now, number), **told, **reply.headers}
 
-    def _judged(self, dialect: Dialect, ask: Ask, client: str, now: datetime) -> tuple[Reply, Mapping[str, str]]:
+    def _judged(self, dialect: Dialect, ask: Ask, client: str, now: datetime, striking: list[Fault]) -> tuple[Reply, Mapping[str, str]]:
+        """The answer of this client's plan, as far as its quota lasts and no fault has it otherwise."""
+        for fault in self._struck(striking, REFUSALS, dialect.name):
+            return REFUSALS[fault.kind](fault, dialect, ask, self._hour(fault, now)), {}
         plan, who = next(iter(dialect.plans)), client
         if dialect.key_in is not None:
             who = dialect.key_in(ask)
@@ -80,20 +89,59 @@ class Provider:
             plan = known[who]
             if plan == RETIRED:
                 raise Gone(dialect.name)
-        windows = self.allowances.get(dialect.name, dialect.plans[plan])
+        if self._struck(striking, ("downgraded",), dialect.name):
+            plan = next(iter(dialect.plans))
         ask = replace(ask, plan=plan)
+        windows = self.allowances.get(dialect.name, dialect.plans[plan])
+        for fault in self._struck(striking, ("quota_cut",), dialect.name):
+            windows = allowed(fault, windows)
         weight = dialect.weight(ask)
         with self._lock:
             spent = self._spent(windows, self._past(dialect.name, who, now), weight, now)
         if spent is not None:
             return dialect.refuse(ask, spent), {}
-        reply = dialect.answer(ask)
+        reply = self._told(dialect, ask, now, striking)
         cost = weight if reply.cost is None else reply.cost
         with self._lock:
             past = self._past(dialect.name, who, now)
             past.append((now.timestamp(), cost))
             left = windows[0].limit - _used(windows[0], past, now) if windows else 0
         return reply, dialect.headers(cost, left)
+
+    def _told(self, dialect: Dialect, ask: Ask, now: datetime, striking: list[Fault]) -> Reply:
+        """What the provider has to say, through the faults that change the question or the answer."""
+        meant = ask
+        for fault in self._struck(striking, ASKS, dialect.name):
+            meant = ASKS[fault.kind](fault, meant, self._hour(fault, now))
+        with distorted(self._distortions(dialect.name, now)):
+            reply = dialect.answer(meant)
+        if any(fault.kind == "unknown_symbol" for fault in striking):
+            reply = renamed(ask, reply)
+        for fault in self._struck(striking, REPLIES, dialect.name):
+            reply = reshaped(fault, dialect, ask, reply)
+        return reply
+
+    def _distortions(self, name: str, now: datetime) -> list[Distortion]:
+        """What it has wrong about the market at the moment."""
+        if self.faults is None:
+            return []
+        salt, made = f"{self.faults.salt} {name}", []
+        for fault in self.faults.striking("truth", name):
+            self.faults.note(fault, name)
+            began = now.timestamp() - self._hour(fault, now).since
+            made.append(Distortion(fault.kind, fault.settings, int(began), salt))
+        return made
+
+    def _struck(self, striking: list[Fault], kinds: Container[str], name: str) -> list[Fault]:
+        """Those of some kinds, written down as having struck."""
+        found = [fault for fault in striking if fault.kind in kinds]
+        for fault in found:
+            if self.faults is not None:
+                self.faults.note(fault, name)
+        return found
+
+    def _hour(self, fault: Fault, now: datetime) -> Hour:
+        return Hour(now, self.faults.elapsed - fault.start if self.faults else 0.0)
 
     def _past(self, name: str, who: str, now: datetime) -> deque[tuple[float, int]]:
         past, moment = self._granted.setdefault((name, who), deque()), now.timestamp()

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from mdagent.wire.sandbox.distortion import seen as seen_of
 from mdagent.wire.sandbox.intraday import Strip
 from mdagent.wire.sandbox.market import truth
-from mdagent.wire.sandbox.view import View, view
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mdagent.wire.sandbox.tickers import Ticker
+    from mdagent.wire.sandbox.view import View
 
 Basis = Literal["raw", "splits", "all"]
 _MINUTES = {"1m": 60, "5m": 300, "15m": 900, "30m": 1800, "1h": 3600}
@@ -72,8 +73,8 @@ class Action:
 
 
 def at(ticker: Ticker, now: int) -> View:
-    """The listing as it stands at `now`."""
-    return view(truth(ticker), now)
+    """The listing as it stands at `now`, in the eyes of the provider that is asked."""
+    return seen_of(truth(ticker), now)
 
 
 def daily(seen: View, basis: Basis = "splits") -> Bars:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from mdagent.clock import Clock
+    from mdagent.wire.faults import Plan
 
 
 @dataclass(eq=False)
@@ -41,16 +42,22 @@ class RunningServer:
         self.close()
 
 
-def serve(
-    clock: Clock, host: str = "127.0.0.1", port: int = 0, names: Sequence[str] = (), provider: Provider | None = None
+def serve(  # noqa: PLR0913  where, who, and how they behave
+    clock: Clock,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    names: Sequence[str] = (),
+    provider: Provider | None = None,
+    *,
+    faults: Plan | None = None,
 ) -> RunningServer:
     """Start answering for these sources (none named: all). Port 0 takes free ones, another is the first of consecutive ones;
-    `provider` takes the place of a single source's. Raises OSError where a port is taken."""
+    `provider` takes the place of a single source's; `faults` are those that providers bring about. Raises OSError where a port is taken."""
     running = RunningServer({}, {}, {}, [])
     shown = f"[{host}]" if ":" in host else host
     try:
         for place, name in enumerate(names or tuple(dialects())):
-            referee = provider or Provider(clock, only=name)
+            referee = provider or Provider(clock, only=name, faults=faults)
             server = _Server((host, port + place if port else 0), _answering(referee, name))
             running._servers.append(server)  # noqa: SLF001  ours
             Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name=f"sandbox-{name}", daemon=True).start()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from mdagent.wire.sandbox.intraday import Strip, minutes, stepped
 from mdagent.wire.sandbox.market import Truth, later_product
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _LAG = 7  # seconds between the last trade and its showing
 _AROUND_THE_CLOCK = ("CURRENCY", "CRYPTOCURRENCY", "FUTURE")  # their daily bars are stamped at local midnight, not at an open
@@ -32,7 +36,10 @@ class Live:
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
     """A listing at `now` (epoch seconds). `factor` turns raw prices of every session into split-adjusted ones: only splits that
-    have taken effect count. `shown` is the number of sessions that have a daily bar, the live one included."""
+    have taken effect count. `shown` is the number of sessions that have a daily bar, the live one included.
+
+    `spoil`, where there is one, is what becomes of bars before they are told, by their numbers (of the session, or counted from the
+    epoch); `power` is how many times payments go into adjusted prices."""
 
     truth: Truth
     now: int
@@ -40,6 +47,8 @@ class View:
     begun: int
     live: Live | None
     factor: np.ndarray
+    spoil: Callable[[Strip, np.ndarray], Strip] | None = None
+    power: float = 1.0
 
     @property
     def shown(self) -> int:
@@ -53,6 +62,10 @@ class View:
 
     def daily(self, low: int, high: int) -> Strip:
         """Split-adjusted daily bars of sessions low to high (at most `shown`); NaN where halted, the live one as far as it got."""
+        strip = self._daily(low, high)
+        return strip if self.spoil is None else self.spoil(strip, np.arange(low, low + len(strip)))
+
+    def _daily(self, low: int, high: int) -> Strip:
         t, part = self.truth, slice(low, high)
         prices = [np.where(t.halted[part], np.nan, column[part]) for column in (t.open, t.high, t.low, t.close)]
         volume = np.where(t.halted[part], 0, t.volume[part]).astype(np.float64)
@@ -68,11 +81,11 @@ class View:
         """What to multiply split-adjusted closes by, for the dividends and gains that went ex later, up to now."""
         if low >= high:
             return np.ones(0)
-        close = self.daily(0, self.shown).close
+        close = self._daily(0, self.shown).close
         before = _carried(close)
         paid = (self.truth.dividend + self.truth.gain)[: self.shown] / self.factor[: self.shown]
         kept = 1.0 - np.concatenate(([0.0], paid[1:] / before[:-1]))
-        return later_product(kept)[low:high]
+        return later_product(kept if self.power == 1.0 else kept**self.power)[low:high]
 
     def intraday(self, low: int, high: int, seconds: int) -> Strip:
         """Split-adjusted bars of so many seconds in sessions low to high; of the live session only what has begun."""
@@ -85,7 +98,8 @@ class View:
             s = stepped(self.truth, at, strip, seconds)
             f = float(self.factor[at])
             parts.append(Strip(s.stamp, s.open / f, s.high / f, s.low / f, s.close / f, np.round(s.volume * f)))
-        return Strip.join(parts)
+        strip = Strip.join(parts)
+        return strip if self.spoil is None else self.spoil(strip, strip.stamp // seconds)
 
     @property
     def price(self) -> float:
@@ -95,7 +109,7 @@ class View:
     def last_close(self, before: int) -> float | None:
         """The split-adjusted close of the last session traded before session number `before`."""
         low = max(0, before - 30)
-        closes = self.daily(low, before).close
+        closes = self._daily(low, before).close
         traded = closes[~np.isnan(closes)]
         return float(traded[-1]) if len(traded) else None
 

@@ -8,6 +8,7 @@ has copied the other's mistake.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ class Allowance:
     of: Literal["credits", "requests"] = "credits"
 
 
-Why = Literal["no key", "bad key"] | Allowance
+Why = Literal["no key", "bad key", "no plan"] | Allowance
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,25 @@ class Dialect:
 
 
 def as_json(made: Any, status: int = 200, **more: Any) -> Reply:  # noqa: ANN401  JSON is whatever it is
-    """A reply with that JSON, compact; NaN is refused."""
-    return Reply(status, json.dumps(made, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode(), **more)
+    """A reply with that JSON, compact; a number that is none is a null."""
+    try:
+        text = json.dumps(made, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        text = json.dumps(_finite(made), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Reply(status, text.encode(), **more)
+
+
+def _finite(made: Any) -> Any:  # noqa: ANN401  JSON
+    if isinstance(made, dict):
+        return {name: _finite(one) for name, one in made.items()}
+    if isinstance(made, list):
+        return [_finite(one) for one in made]
+    return None if isinstance(made, float) and not math.isfinite(made) else made
+
+
+def whole(value: float) -> int | None:
+    """Shares as a whole number, None for no number."""
+    return None if math.isnan(value) else int(value)
 
 
 def sandbox_key(name: str, plan: str) -> str:

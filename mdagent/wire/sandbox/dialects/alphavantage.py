@@ -64,6 +64,8 @@ def refuse(ask: Ask, why: Why) -> Reply:
     if key == "demo":
         words = f"The **demo** API key is for demo purposes only. Please claim your free API key at ({_SITE}/support/#api-key)."
         return as_json({"Information": words})
+    if why == "no plan":
+        return as_json({"Information": premium("This is a premium endpoint.").words})
     if isinstance(why, str):
         words = f"the parameter apikey is invalid or missing. Please claim your free API key on ({_SITE}/support/#api-key)."
         return as_json({"Error Message": words})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdagent.wire.sandbox import series
-from mdagent.wire.sandbox.dialects import Allowance, Dialect, Refused, Reply, as_json
+from mdagent.wire.sandbox.dialects import Allowance, Dialect, Refused, Reply, as_json, whole
 from mdagent.wire.sandbox.tickers import familiar, listing
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def key_in(ask: Ask) -> str:
 
 def refuse(ask: Ask, why: Why) -> Reply:
     """No key and a wrong one are 401; a spent minute and a spent second are told alike."""
+    if why == "no plan":
+        return as_json({"error": "You don't have access to this resource."}, 403)
     if isinstance(why, str):
         return as_json({"error": "Please use an API key." if why == "no key" else "Invalid API key"}, 401)
     seconds = int(why.per) if not isinstance(why.per, str) else 60
@@ -91,7 +93,7 @@ def _candle(ask: Ask) -> dict[str, Any]:
         return {"s": "no_data"}
     o, h, low, c, v = (column[inside].tolist() for column in columns)
     prices = {name: [round(p, 10) for p in column] for name, column in (("c", c), ("h", h), ("l", low), ("o", o))}
-    return prices | {"s": "ok", "t": stamp[inside].tolist(), "v": [int(x) for x in v]}
+    return prices | {"s": "ok", "t": stamp[inside].tolist(), "v": [whole(x) for x in v]}
 
 
 def _long(seen: View, resolution: str) -> tuple[np.ndarray, list[np.ndarray]]:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from mdagent.wire.sandbox import series
-from mdagent.wire.sandbox.dialects import Allowance, Dialect, Refused, Reply, as_json
+from mdagent.wire.sandbox.dialects import Allowance, Dialect, Refused, Reply, as_json, whole
 from mdagent.wire.sandbox.tickers import familiar, listing
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def refuse(ask: Ask, why: Why) -> Reply:
         return _text(403, "An API key is required to access this data and no key was provided.")
     if why == "bad key":
         return _text(403, _WRONG_KEY)
+    if why == "no plan":
+        return _text(451, "The requested data is not available to your current tier.")
     if isinstance(why, Allowance) and why.per == "month":
         return _text(402, "You have exceeded your allotted message quota. Please enable pay-as-you-go to regain access")
     return _text(429, "Too many requests")
@@ -146,7 +148,7 @@ def _days(seen: View, first: np.datetime64, last: np.datetime64) -> _Rows:
     columns = {"close": ours.close, "open": ours.open, "high": ours.high, "low": ours.low}
     traded = {"uClose": raw.close, "uOpen": raw.open, "uHigh": raw.high, "uLow": raw.low}
     told = {name: [round(v, 10) for v in column[kept].tolist()] for name, column in (columns | traded).items()}
-    told |= {"volume": [int(v) for v in ours.volume[kept]], "uVolume": [int(v) for v in raw.volume[kept]]}
+    told |= {"volume": [whole(v) for v in ours.volume[kept]], "uVolume": [whole(v) for v in raw.volume[kept]]}
     return [
         {"date": f"{day}", **{name: column[i] for name, column in told.items()}, "currency": "", "label": f"{day:%b} {day.day}"}
         for i, day in enumerate(days)

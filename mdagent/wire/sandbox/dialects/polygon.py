@@ -72,6 +72,8 @@ def refuse(ask: Ask, why: Why) -> Reply:
     if isinstance(why, Allowance):
         text = f"You've exceeded the maximum requests per minute, please wait or upgrade your subscription to continue. {PRICING}"
         return _refused(ask, Refusal(429, "ERROR", text))
+    if why == "no plan":
+        return _refused(ask, Refusal(403, "NOT_AUTHORIZED", f"You are not entitled to this data. Please upgrade your plan at {PRICING}"))
     return _refused(ask, Refusal(401, "ERROR", "API Key was not provided" if why == "no key" else "Unknown API Key"))
 
 

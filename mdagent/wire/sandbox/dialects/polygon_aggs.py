@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 import numpy as np
 
 from mdagent.wire.sandbox import series
+from mdagent.wire.sandbox.dialects import whole
 from mdagent.wire.sandbox.dialects.polygon import DAY, NEW_YORK, Refusal, check_entitled, known, limit_of, midnight_before, truth_of
+from mdagent.wire.sandbox.distortion import spoilt_day
 from mdagent.wire.sandbox.intraday import EMPTY, Strip
 from mdagent.wire.sandbox.market import hours, truth
 from mdagent.wire.sandbox.tickers import listing
@@ -148,7 +150,7 @@ def _rows(strip: Strip, *, bare: bool) -> list[dict[str, Any]]:
     volume = strip.volume.tolist()
     mean = [float(f"{v:.8g}") for v in ((strip.open + strip.high + strip.low + strip.close) / 4).tolist()]
     return [
-        {"v": v, "vw": w, "o": a, "c": d, "h": b, "l": e, "t": t, "n": int(v) // 100 + 1}
+        {"v": v, "vw": w, "o": a, "c": d, "h": b, "l": e, "t": t, "n": (whole(v) or 0) // 100 + 1}
         for v, w, a, b, e, d, t in zip(volume, mean, o, h, l, c, stamps, strict=True)
     ]
 
@@ -172,6 +174,7 @@ def grouped(question: Question) -> dict[str, Any]:
     o, h, l, c, v = told[:, there]  # noqa: E741 - OHLC
     factor = np.array([_later(market.tickers[i], day, today) if adjusted else 1.0 for i in there.tolist()])
     strip = Strip(np.full(len(there), stamp), o / factor, h / factor, l / factor, c / factor, np.round(v * factor))
+    strip = spoilt_day(strip, [market.tickers[i] for i in there.tolist()], at)
     rows = [{"T": market.names[i], **row} for i, row in zip(there.tolist(), _rows(strip, bare=False), strict=True)]
     count = len(rows)
     return made | {"queryCount": count, "resultsCount": count, "count": count} | ({"results": rows} if rows else {})

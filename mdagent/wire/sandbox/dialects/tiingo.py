@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mdagent.wire.sandbox import series
-from mdagent.wire.sandbox.dialects import Allowance, Dialect, Refused, Reply, as_json
+from mdagent.wire.sandbox.dialects import Allowance, Dialect, Refused, Reply, as_json, whole
 from mdagent.wire.sandbox.tickers import familiar, find
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ def key_in(ask: Ask) -> str:
 def refuse(ask: Ask, why: Why) -> Reply:
     """403 without a key, 401 for a wrong one; the hour and the day are told apart by words."""
     del ask
+    if why == "no plan":
+        return as_json({"detail": "You do not have permission to access this data. Please upgrade at https://api.tiingo.com/pricing."}, 403)
     if isinstance(why, str):
         words, status = ("Authentication credentials were not provided.", 403) if why == "no key" else ("Invalid token.", 401)
         return as_json({"detail": words}, status)
@@ -133,7 +135,7 @@ def _side(bars: series.Bars, i: int, decimals: int, prefix: str) -> dict[str, An
     if np.isnan(bars.close[i]):
         return dict.fromkeys(named.values())
     made: dict[str, Any] = {named[name]: round(float(getattr(bars, name)[i]), decimals) for name in _PRICES}
-    return made | {named["volume"]: int(bars.volume[i])}
+    return made | {named["volume"]: whole(float(bars.volume[i]))}
 
 
 def _events(seen: View) -> tuple[dict[date, float], dict[date, float]]:
@@ -160,7 +162,7 @@ def _minutes(ticker: Ticker, ask: Ask) -> _Rows:
     bars = bars.take(np.arange(len(bars))[-_MOST:])
     columns = {name: [round(v, 6) for v in getattr(bars, name).tolist()] for name in _PRICES}
     if "volume" in ask.query.get("columns", "").split(","):
-        columns["volume"] = [int(v) // 33 for v in bars.volume.tolist()]
+        columns["volume"] = [None if np.isnan(v) else int(v) // 33 for v in bars.volume.tolist()]
     stamps = [f"{datetime.fromtimestamp(s, UTC):%Y-%m-%dT%H:%M:%S}.000Z" for s in bars.opens.tolist()]
     return [{"date": stamp} | {name: column[i] for name, column in columns.items()} for i, stamp in enumerate(stamps)]
 

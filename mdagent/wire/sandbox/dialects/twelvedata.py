@@ -68,6 +68,8 @@ def _names(query: Mapping[str, str]) -> list[str]:
 
 def refuse(ask: Ask, why: Why) -> Reply:
     """A key or a quota that does not hold, in the provider's words."""
+    if why == "no plan":
+        return _error(Refusal(403, f"{ask.path} is available exclusively with ultra or enterprise plans. {_ADVERT}"))
     if not isinstance(why, Allowance):
         words = "**apikey** parameter is incorrect or not specified. You can get your free API key instantly following this link: "
         return _error(Refusal(401, words + "https://twelvedata.com/pricing."))
@@ -220,7 +222,8 @@ def _rows(ticker: Ticker, stamps: np.ndarray, bars: Bars) -> list[dict[str, str]
 def _texts(column: np.ndarray) -> list[str]:
     """Five decimals where they hold the prices, else as many as ten digits need."""
     exact = bool((np.abs(np.round(column, 5) - column) <= 1e-10 * np.abs(column)).all())
-    places = 5 if exact else max(5, 10 - int(np.floor(np.log10(column.min()))))
+    least = np.abs(column[column != 0])
+    places = 5 if exact else max(5, 10 - int(np.floor(np.log10(np.nanmin(least)))))
     return [f"{v:.{places}f}" for v in column.tolist()]
 
 

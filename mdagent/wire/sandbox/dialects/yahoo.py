@@ -29,8 +29,13 @@ class Refusal(Exception):
 
 
 def refuse(ask: Ask, why: Why) -> Reply:
-    """What Yahoo says to a client over its quota: bare text, and no hint when to come back."""
-    del ask, why
+    """What Yahoo says to a client over its quota: bare text, and no hint when to come back; it knows no keys, but crumbs, and plans
+    for other customers than these."""
+    del ask
+    if why == "no plan":
+        return Reply(402, b"Payment Required\r\n", "text/html")
+    if isinstance(why, str):
+        return _json(401, _error("finance", "Unauthorized", "Invalid Crumb"))
     return Reply(429, b"Too Many Requests\r\n", "text/html")
 
 

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from mdagent.wire.sandbox import series
+from mdagent.wire.sandbox.dialects import whole
 from mdagent.wire.sandbox.dialects.yahoo import Refusal
 from mdagent.wire.sandbox.intraday import EMPTY, Strip
-from mdagent.wire.sandbox.market import truth
-from mdagent.wire.sandbox.view import midnights, view
+from mdagent.wire.sandbox.view import midnights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +56,7 @@ def chart(ticker: Ticker, query: Mapping[str, str], now: int) -> dict[str, Any]:
     if interval not in _INTERVALS:
         text = f"Invalid input - interval={interval} is not supported. Valid intervals: [{', '.join(_INTERVALS)}]"
         raise Refusal(400, "Bad Request", text)
-    seen = view(truth(ticker), now)
+    seen = series.at(ticker, now)
     window = _window(seen, query)
     _refuse_what_yahoo_lacks(seen, window, interval)
     if interval in _MINUTES:
@@ -74,7 +75,7 @@ def _result(seen: View, window: _Window, interval: str, rows: _Rows) -> dict[str
     stamp, *prices, volume = rows.strip.columns
     quote = {name: _floats(column) for name, column in zip(("open", "high", "low", "close"), prices, strict=True)}
     traded = ~np.isnan(prices[3])
-    counts = [int(v) if ok else None for v, ok in zip(volume.tolist(), traded.tolist(), strict=True)]
+    counts = [whole(v) if ok else None for v, ok in zip(volume.tolist(), traded.tolist(), strict=True)]
     indicators: dict[str, Any] = {"quote": [quote | {"volume": counts}]}
     if adjusted is not None:
         indicators["adjclose"] = [{"adjclose": _floats(adjusted)}]
@@ -243,7 +244,7 @@ def _meta(seen: View, window: _Window, interval: str, rows: _Rows) -> dict[str, 
         "exchangeName": ticker.exchange,
         "fullExchangeName": ticker.exchange_name,
         "instrumentType": ticker.type,
-        "firstTradeDate": int(seen.daily_stamps(0, 1)[0]),
+        "firstTradeDate": _first_trade(seen),
         "regularMarketTime": seen.live.seen if seen.live is not None else min(int(hours.closes[last]) + 1, seen.now),
         "hasPrePostMarketData": _has_extended(ticker),
         "gmtoffset": _offset(local),
@@ -254,7 +255,7 @@ def _meta(seen: View, window: _Window, interval: str, rows: _Rows) -> dict[str, 
         "fiftyTwoWeekLow": _rounded(np.fmin.reduce(year.low), places),
         "regularMarketDayHigh": _rounded(day.high[-1], places),
         "regularMarketDayLow": _rounded(day.low[-1], places),
-        "regularMarketVolume": int(day.volume[-1]),
+        "regularMarketVolume": whole(day.volume[-1]),
         **names,
         "chartPreviousClose": round(before if before is not None else float(seen.daily(0, 1).open[0]), places),
         **intraday,
@@ -264,6 +265,13 @@ def _meta(seen: View, window: _Window, interval: str, rows: _Rows) -> dict[str, 
         "range": window.range,
         "validRanges": list(_VALID_RANGES),
     }
+
+
+def _first_trade(seen: View) -> int:
+    """When the listing was first traded, whatever of its history is still kept."""
+    stamp = int(seen.daily_stamps(0, 1)[0])
+    day = np.datetime64(seen.truth.ticker.first_trade, "D")
+    return stamp if seen.truth.hours.day[0] - day < np.timedelta64(30, "D") else int(midnights(seen.truth.ticker.zone, np.array([day]))[0])
 
 
 def _rounded(value: float, places: int) -> float | None:
