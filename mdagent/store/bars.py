@@ -182,8 +182,10 @@ class BarStore(NamedTuple):
     def _build(self, new: Path) -> None:
         db = duckdb.connect(new)
         try:
+            db.execute("BEGIN TRANSACTION")  # one wait for the disk, not one for each table
             migrate(db, 0)
             db.execute("INSERT INTO meta VALUES ('world', ?)", [self.world])
+            db.execute("COMMIT")
             db.execute("CHECKPOINT")
         finally:
             db.close()
