@@ -8,8 +8,6 @@ inside it. An account is a source under one key. Stored times are epoch microsec
 
 from __future__ import annotations
 
-import errno
-import os
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,10 +15,11 @@ from datetime import datetime, timedelta
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
-from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull
+from mdagent.errors import StoreDamaged
 from mdagent.guard.breaker import force, reset
 from mdagent.guard.limits import Denied, Grant, Refusal
-from mdagent.store import breakers, quota, steps
+from mdagent.store import breakers, lost, quota, steps
+from mdagent.store.ledger_file import check_file, checked, half_built, translated, unwritable
 from mdagent.store.ledger_schema import STEPS, VERSION
 from mdagent.store.quota import LATEST, NO_RULES, STEP_BACK, Asked, Turn, us, when
 
@@ -76,14 +75,13 @@ def open_ledger(path: Path, clock: Clock, dice: Dice | None = None) -> Ledger:
     (place not writable)."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if not path.exists():
+            with half_built(path) as new, Ledger(new, clock) as made:
+                if lost.mark_of(path).exists():
+                    made.decide(lost.begin_spent)
+        check_file(path)
     except OSError as error:
-        msg = f"the ledger {path} cannot be written: {error.strerror}"
-        if error.errno == errno.EROFS and path.exists():  # it was writable once: the place is right, its state is not
-            raise StoreFull(msg, "reads still work; mount it writable, or set MDAGENT_HOME to a folder you may write") from error
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreFull(msg, "free some space, then run the same command again") from error
-        raise ConfigError(msg, "set MDAGENT_HOME to a folder you may write") from error
+        raise unwritable(path, error) from error
     return Ledger(path, clock, dice)
 
 
@@ -97,11 +95,13 @@ class Ledger:
         self._durable = False
         self._counts: quota.Counts = {}
         self._run = 0  # of the machine, by its number in the ledger
+        self._spent = set[tuple[str, str]]()  # accounts whose quota is written down as spent, where a ledger was lost
         with self._telling():
             self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._migrate()
+            self._lost = lost.lost_at(self._db)
             if steps.was_set(self._db, clock.anchor()):
                 with self._deciding():
                     pass  # so that what is only read agrees with the clock, too
@@ -136,7 +136,7 @@ class Ledger:
         try:
             yield
         except sqlite3.Error as error:
-            raise _translate(self.path, error) from error
+            raise translated(self.path, error) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -180,6 +180,7 @@ class Ledger:
         asked = Asked(what, source, windows, rules)
         account = asked.accounts[0]
         self._write_through(any(isinstance(w.per, str) or w.per >= _LONG for w in windows))
+        self._spend(asked)
         token = self._at_once(asked)
         if token is not None:
             return Grant(token, plain=True)
@@ -199,6 +200,13 @@ class Ledger:
             row = (us(now), source, account, *place, what.cost, usd, priority, what.interval, self._run, answer.overage)
             token = self._db.execute(_PUT, row).lastrowid or 0
             return Grant(token, passed.generations, passed.probe, passed.degraded, overage=answer.overage)
+
+    def _spend(self, asked: Asked) -> None:
+        if self._lost is not None and asked.accounts not in self._spent:
+            with self._deciding() as now:
+                self._lost = lost.lost_at(self._db) or self._lost  # it moves with a clock that is set
+                lost.spend(Turn(self._db, now, self.dice), asked, self._lost, self._run)
+            self._spent.add(asked.accounts)
 
     def _at_once(self, asked: Asked) -> int | None:
         with self._telling():
@@ -222,6 +230,8 @@ class Ledger:
         block = self._block(asked.source, asked.accounts[0]) if noted.block else None
         rest = block.until if block and block.until > turn.now else None
         answer = quota.afford(turn, asked, self._counts, rest)
+        if self._lost is not None:
+            answer = lost.explained(answer, asked, self._lost, turn.now)
         if block and rest and isinstance(answer, Refusal) and answer.until <= rest:
             return Refusal(block.reason, (rest - turn.now).total_seconds(), rest)
         return answer
@@ -385,13 +395,4 @@ class Ledger:
     def check(self) -> str:
         """SQLite's own word on the file: "ok", or what is wrong."""
         with self._telling():
-            return str(self._db.execute("PRAGMA quick_check(1)").fetchone()[0])
-
-
-def _translate(path: Path, error: sqlite3.Error) -> StoreError:
-    text = str(error)
-    if "locked" in text or "busy" in text:
-        return StoreBusy(f"the ledger {path} is in use by another process", "run the same command again")
-    if "full" in text or "readonly" in text or "read-only" in text:
-        return StoreFull(f"the ledger {path} cannot be written: {text}", "free some space, or set MDAGENT_HOME to a writable folder")
-    return StoreDamaged(f"the ledger {path} cannot be read: {text}", "run mdagent doctor; the file was left as it is")
+            return checked(self.path, str(self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]))

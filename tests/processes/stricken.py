@@ -29,7 +29,7 @@ NEEDS_STRACE = pytest.mark.skipif(shutil.which("strace") is None, reason="strace
 
 
 class Blow(NamedTuple):
-    """What happens, in strace's words, at the `number`-th call of a kind to a file in the sandbox's folder; `on`: at all later ones, too."""
+    """What happens, in strace's words, at the `number`-th call of a kind to a file of the sandbox's; `on`: at all later ones, too."""
 
     file: str
     kind: str
@@ -61,7 +61,7 @@ def strike(program: Program, blow: Blow, *words: str) -> Struck:
     """Run to the end, or to the blow."""
     log = program.home / "strace.log"
     log.unlink(missing_ok=True)
-    place = f'{program.store.parent}/{blow.file}'  # the shell puts its number in
+    place = f"{program.store.parent}/{blow.file}"  # the shell puts its number in
     line = f'p="{place}"; shift 0; exec strace -D -f -qq -o "{log}" -P "$p" "$@"'
     command = ["sh", "-c", line, "sh", *blow.words, sys.executable, "-m", "mdagent", *words]
     environ = {**program.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(TOP)}
@@ -70,4 +70,3 @@ def strike(program: Program, blow: Blow, *words: str) -> Struck:
     assert "Traceback" not in err, (blow, err)
     told = log.read_text("utf-8", "replace") if log.exists() else ""
     return Struck(running.returncode, out, err, running.returncode == -signal.SIGKILL or "(INJECTED)" in told)
-

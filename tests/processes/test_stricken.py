@@ -160,13 +160,13 @@ def test_a_run_killed_at_any_call_is_completed_by_the_next(
 
 @pytest.mark.drill(number="D3")
 @pytest.mark.parametrize("bench", ["first", "second"])
-@pytest.mark.parametrize(("what", "on"), [(DEAD_DISK, False), (FULL_DISK, True)], ids=["one-fails", "full-from-then-on"])
+@pytest.mark.parametrize("what", [DEAD_DISK, FULL_DISK])
 @pytest.mark.parametrize("files", [STORE_FILES, LEDGER_FILES], ids=["store", "ledger"])
 def test_any_call_that_fails_is_no_success_and_the_next_run_completes(
-    bench: str, what: str, on: bool, files: tuple[str, ...], request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    bench: str, what: str, files: tuple[str, ...], request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:
     found: Bench = request.getfixturevalue(bench)
-    told = found.sweep(files, FAILING, what, on=on)
+    told = found.sweep(files, FAILING, what, on=what == FULL_DISK)
     assert found.hit.total() >= 5
     with capsys.disabled():
         print(f"\n{bench} run: {told}")  # noqa: T201  a drill's figures are its result

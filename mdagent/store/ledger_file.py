@@ -1,0 +1,102 @@
+"""The ledger's file: how it comes into its place, and what is wrong with it in our words."""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull
+from mdagent.store.lost import ASIDE, mark_of, note_damage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_DAMAGE = (11, 26)  # SQLITE_CORRUPT and SQLITE_NOTADB
+
+
+def check_file(path: Path) -> None:
+    """Can it be written, and does it hold anything? Raises OSError, StoreDamaged."""
+    os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    if path.stat().st_size == 0:  # SQLite would take it for a new one
+        note_damage(path)
+        msg = f"the ledger {path} is empty (0 bytes)"
+        raise StoreDamaged(msg, f"it was left as it is; {ASIDE}")
+
+
+def checked(path: Path, told: str) -> str:
+    """What SQLite told of the file: "ok", or what is wrong, which is remembered."""
+    if told != "ok":
+        note_damage(path)
+    return told
+
+
+@contextmanager
+def half_built(path: Path) -> Iterator[Path]:
+    """Another name for a ledger to be built under. At the end it is given its own, unless another process was faster: so one that is there
+    but empty was cut short."""
+    new = path.with_name(f".{path.name}.new-{os.getpid()}")
+    _clear_away(path)
+    try:
+        os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+        yield new
+        _publish(new, path)
+        mark_of(path).unlink(missing_ok=True)
+    finally:
+        for leftover in path.parent.glob(f"{new.name}*"):
+            leftover.unlink(missing_ok=True)
+
+
+def _publish(new: Path, path: Path) -> None:
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        return
+    except OSError:  # a file system without links
+        if path.exists():
+            return
+        new.rename(path)
+
+
+def _clear_away(path: Path) -> None:
+    """Remove what killed processes left half-built."""
+    for leftover in path.parent.glob(f".{path.name}.new-*"):
+        number = leftover.name.rpartition("new-")[2].partition("-")[0]
+        if number.isdecimal() and not _alive(int(number)):
+            leftover.unlink(missing_ok=True)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def unwritable(path: Path, error: OSError) -> ConfigError | StoreFull:
+    """The error for a ledger that cannot be opened or made."""
+    msg = f"the ledger {path} cannot be written: {error.strerror}"
+    if error.errno == errno.EROFS and path.exists():  # it was writable once: the place is right, its state is not
+        return StoreFull(msg, "reads still work; mount it writable, or set MDAGENT_HOME to a folder you may write")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(msg, "free some space, then run the same command again")
+    return ConfigError(msg, "set MDAGENT_HOME to a folder you may write")
+
+
+def translated(path: Path, error: Exception) -> StoreError:
+    """SQLite's error as ours; damage is remembered."""
+    text = str(error)
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
+        note_damage(path)
+    if "locked" in text or "busy" in text:
+        return StoreBusy(f"the ledger {path} is in use by another process", "run the same command again")
+    if "full" in text or "readonly" in text or "read-only" in text:
+        return StoreFull(f"the ledger {path} cannot be written: {text}", "free some space, or set MDAGENT_HOME to a writable folder")
+    if "I/O" in text:
+        return StoreDamaged(f"the ledger {path} cannot be read or written: {text}", "the disk may be failing; mdagent doctor looks at it")
+    return StoreDamaged(f"the ledger {path} cannot be read: {text}", f"it was left as it is; {ASIDE}")
