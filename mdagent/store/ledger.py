@@ -95,13 +95,13 @@ class Ledger:
         self._durable = False
         self._counts: quota.Counts = {}
         self._run = 0  # of the machine, by its number in the ledger
-        self._spent = set[tuple[str, str]]()  # accounts whose quota is written down as spent, where a ledger was lost
+        self._lost: datetime | None = None
+        self._minded = set[tuple[str, str]]()  # accounts
         with self._telling():
             self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._migrate()
-            self._lost = lost.lost_at(self._db)
             if steps.was_set(self._db, clock.anchor()):
                 with self._deciding():
                     pass  # so that what is only read agrees with the clock, too
@@ -180,7 +180,7 @@ class Ledger:
         asked = Asked(what, source, windows, rules)
         account = asked.accounts[0]
         self._write_through(any(isinstance(w.per, str) or w.per >= _LONG for w in windows))
-        self._spend(asked)
+        self._mind(asked)
         token = self._at_once(asked)
         if token is not None:
             return Grant(token, plain=True)
@@ -201,12 +201,12 @@ class Ledger:
             token = self._db.execute(_PUT, row).lastrowid or 0
             return Grant(token, passed.generations, passed.probe, passed.degraded, overage=answer.overage)
 
-    def _spend(self, asked: Asked) -> None:
-        if self._lost is not None and asked.accounts not in self._spent:
+    def _mind(self, asked: Asked) -> None:
+        """Before the first request to an account: are the rows sound that its quota is counted from, and is any of it lost?"""
+        if asked.accounts not in self._minded:
             with self._deciding() as now:
-                self._lost = lost.lost_at(self._db) or self._lost  # it moves with a clock that is set
-                lost.spend(Turn(self._db, now, self.dice), asked, self._lost, self._run)
-            self._spent.add(asked.accounts)
+                self._lost = lost.mind(Turn(self._db, now, self.dice), asked, self._run, None if self._minded else self.path)
+            self._minded.add(asked.accounts)
 
     def _at_once(self, asked: Asked) -> int | None:
         with self._telling():

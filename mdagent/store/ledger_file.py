@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
+import shutil
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DAMAGE = (11, 26)  # SQLITE_CORRUPT and SQLITE_NOTADB
+_ROOM = 64 * 1024  # more than is ever written at once beside it
 
 
 def check_file(path: Path) -> None:
@@ -90,13 +92,20 @@ def unwritable(path: Path, error: OSError) -> ConfigError | StoreFull:
 
 def translated(path: Path, error: Exception) -> StoreError:
     """SQLite's error as ours; damage is remembered."""
-    text = str(error)
+    text, ledger = str(error), path.with_name(path.name.removeprefix(".").partition(".new-")[0])
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
         note_damage(path)
     if "locked" in text or "busy" in text:
-        return StoreBusy(f"the ledger {path} is in use by another process", "run the same command again")
-    if "full" in text or "readonly" in text or "read-only" in text:
-        return StoreFull(f"the ledger {path} cannot be written: {text}", "free some space, or set MDAGENT_HOME to a writable folder")
+        return StoreBusy(f"the ledger {ledger} is in use by another process", "run the same command again")
+    if "full" in text or "readonly" in text or "read-only" in text or ("I/O" in text and _is_full(path)):
+        return StoreFull(f"the ledger {ledger} cannot be written: {text}", "free some space, or set MDAGENT_HOME to a writable folder")
     if "I/O" in text:
-        return StoreDamaged(f"the ledger {path} cannot be read or written: {text}", "the disk may be failing; mdagent doctor looks at it")
-    return StoreDamaged(f"the ledger {path} cannot be read: {text}", f"it was left as it is; {ASIDE}")
+        return StoreDamaged(f"the ledger {ledger} cannot be read or written: {text}", "the disk may be failing; mdagent doctor looks at it")
+    return StoreDamaged(f"the ledger {ledger} cannot be read: {text}", f"it was left as it is; {ASIDE}")
+
+
+def _is_full(path: Path) -> bool:
+    """SQLite calls it an I/O error when the disk has no room for what its processes share."""
+    with suppress(OSError):
+        return shutil.disk_usage(path.parent).free < _ROOM
+    return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdagent.store.append import append
 from mdagent.store.cover import Coverage, among
@@ -16,6 +16,7 @@ from mdagent.store.schema import KEY
 from mdagent.store.upsert import Counts, Delivery, upsert
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
@@ -250,7 +251,7 @@ def digest(bars: BarSet) -> str:
     return digest_of((bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume))
 
 
-def digest_of(columns: Iterable[np.ndarray]) -> str:
+def digest_of(columns: Iterable[np.ndarray | array[Any]]) -> str:
     """The hash of stamps and prices, which stand in the order of `digest`."""
     made = blake2b(digest_size=16)
     for column in columns:

@@ -126,3 +126,29 @@ def test_whoever_comes_second_takes_the_ledger_of_the_first(tmp_path: Path, cloc
         (tmp_path / "first.db").rename(tmp_path / "ledger.db")
     with open_ledger(tmp_path / "ledger.db", clock) as ledger:
         assert ledger.rows("SELECT count(*) FROM attempts") == [(1,)]
+
+
+def test_a_bit_that_flips_in_a_row_is_seen_before_anything_is_granted(tmp_path: Path, clock: VirtualClock) -> None:
+    path = tmp_path / "ledger.db"
+    with open_ledger(path, clock) as ledger:
+        for _ in range(5):
+            assert isinstance(ask(ledger, MINUTE), Grant)
+    content = bytearray(path.read_bytes())
+    for place in [at for at in range(len(content)) if content.startswith(int(START.timestamp() * 1e6).to_bytes(8, "big")[2:], at)][:1]:
+        content[place] ^= 1  # the time of a request
+    path.write_bytes(content)
+    with open_ledger(path, clock) as ledger, pytest.raises(StoreDamaged, match="cannot be trusted"):
+        ask(ledger, MINUTE)
+
+
+def test_a_long_ledger_is_looked_at_once_an_hour(tmp_path: Path, clock: VirtualClock) -> None:
+    looked = []
+    for _ in range(3):
+        with open_ledger(tmp_path / "ledger.db", clock) as ledger:
+            ledger.decide(lambda db, _: db.execute("UPDATE attempts SET id = id + 30000"))
+            ask(ledger, MINUTE)
+            looked.append(ledger.rows("SELECT at FROM marks WHERE name = 'proved'"))
+        clock.pause(1900.0)
+    assert looked[0] == []
+    assert looked[1]
+    assert looked[2] == looked[1]
