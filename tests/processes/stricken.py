@@ -20,11 +20,11 @@ from tests.processes.program import PATIENCE, TOP
 if TYPE_CHECKING:
     from tests.processes.program import Program
 
-KINDS = ("write", "pwrite64", "fsync", "fdatasync", "ftruncate", "rename", "unlink")
+KINDS = ("write", "pwrite64", "fsync", "fdatasync", "ftruncate", "rename", "link", "unlink")
 FAILING = ("write", "pwrite64", "fsync", "fdatasync", "ftruncate")
 NEW = ".bars.duckdb.new-$$"
 STORE_FILES = (NEW, f"{NEW}.wal", "bars.duckdb", "bars.duckdb.wal", "bars.duckdb.lock")
-LEDGER_FILES = ("ledger.db", "ledger.db-journal", "ledger.db-wal", "ledger.db-shm")
+LEDGER_FILES = tuple(f"{name}{suffix}" for name in (".ledger.db.new-$$", "ledger.db") for suffix in ("", "-journal", "-wal", "-shm"))
 NEEDS_STRACE = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 
