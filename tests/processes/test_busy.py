@@ -89,7 +89,7 @@ def crowd(market: Market, readers: int, seconds: float) -> Account:
     """Let them all loose; then count."""
     program = market.machine()
     assert program.run("fetch", *HELD, *WINDOW, "--source", "yahoo").returncode == 0
-    alone = good(turns_of(start(program, max(2.0, seconds / 6), *(word.replace("SYM4", "SYM5") for word in ASKED))))
+    alone = good(turns_of(start(program, seconds / 6, *(word.replace("SYM4", "SYM5") for word in ASKED))))
     symbols = universe(20_000)
     with ExitStack() as ends:
         fills = [ends.enter_context(fill(program, n, symbols[n * 9000 : (n + 1) * 9000])) for n in range(2)]

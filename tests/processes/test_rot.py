@@ -125,7 +125,7 @@ def rot_store(stocked: Path, times: int, seed: int) -> str:
 
 
 def test_a_store_that_rots_tells_nothing_wrong(stocked: Path) -> None:
-    assert rot_store(stocked, 3, 5)
+    assert rot_store(stocked, 2, 5)
 
 
 @pytest.mark.drill(number="D19")
@@ -170,7 +170,7 @@ def rot_ledger(market: Market, times: int, seed: int) -> str:
 
 
 def test_a_ledger_that_rots_grants_no_request_more(market: Market) -> None:
-    assert rot_ledger(market, 3, 5)
+    assert rot_ledger(market, 2, 5)
 
 
 @pytest.mark.drill(number="D19")
