@@ -17,7 +17,7 @@ import duckdb
 
 from mdagent.errors import StoreBusy, StoreDamaged, StoreError, StoreFull, WrongWorld
 from mdagent.store.literal import literal
-from mdagent.store.lock import locked, unwritable
+from mdagent.store.lock import FAILING, locked, unwritable
 from mdagent.store.read import Reader
 from mdagent.store.schema import VERSION, migrate
 
@@ -254,4 +254,6 @@ def _translate(path: Path, text: str) -> StoreError:
             f"the store {path} is held by a program that does not know mdagent's lock",
             "close that program, then run the same command again",
         )
+    if any(word in text for word in ("fsync failed", "Could not write", "Could not truncate", "Input/output error")):
+        return StoreDamaged(f"the store {path} could not be written: {first}", FAILING)
     return StoreDamaged(f"the store {path} cannot be read: {first}", "run mdagent doctor; the file was left as it is")

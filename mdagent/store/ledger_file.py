@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull
+from mdagent.store.lock import FAILING
 from mdagent.store.lost import ASIDE, mark_of, note_damage
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ _ROOM = 64 * 1024  # more than is ever written at once beside it
 def check_file(path: Path) -> None:
     """Can it be written, and does it hold anything? Raises OSError, StoreDamaged."""
     os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
-    if path.stat().st_size == 0:  # SQLite would take it for a new one
+    told = path.stat()
+    if told.st_nlink > 1:  # killed before the name under which it was built was gone
+        _clear_away(path)
+    if told.st_size == 0:  # SQLite would take it for a new one
         note_damage(path)
         msg = f"the ledger {path} is empty (0 bytes)"
         raise StoreDamaged(msg, f"it was left as it is; {ASIDE}")
@@ -80,13 +84,15 @@ def _alive(pid: int) -> bool:
     return True
 
 
-def unwritable(path: Path, error: OSError) -> ConfigError | StoreFull:
+def unwritable(path: Path, error: OSError) -> ConfigError | StoreDamaged | StoreFull:
     """The error for a ledger that cannot be opened or made."""
     msg = f"the ledger {path} cannot be written: {error.strerror}"
     if error.errno == errno.EROFS and path.exists():  # it was writable once: the place is right, its state is not
         return StoreFull(msg, "reads still work; mount it writable, or set MDAGENT_HOME to a folder you may write")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(msg, "free some space, then run the same command again")
+    if error.errno == errno.EIO:
+        return StoreDamaged(msg, FAILING)
     return ConfigError(msg, "set MDAGENT_HOME to a folder you may write")
 
 
@@ -100,7 +106,7 @@ def translated(path: Path, error: Exception) -> StoreError:
     if "full" in text or "readonly" in text or "read-only" in text or ("I/O" in text and _is_full(path)):
         return StoreFull(f"the ledger {ledger} cannot be written: {text}", "free some space, or set MDAGENT_HOME to a writable folder")
     if "I/O" in text:
-        return StoreDamaged(f"the ledger {ledger} cannot be read or written: {text}", "the disk may be failing; mdagent doctor looks at it")
+        return StoreDamaged(f"the ledger {ledger} cannot be read or written: {text}", FAILING)
     return StoreDamaged(f"the ledger {ledger} cannot be read: {text}", f"it was left as it is; {ASIDE}")
 
 

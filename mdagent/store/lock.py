@@ -14,7 +14,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from mdagent.errors import ConfigError, StoreBusy, StoreFull
+from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +30,7 @@ _STEP_BACK, _JUST_NOW = 0.002, 0.05
 # Who is patient, as a long run is, looks no oftener than this and stays away a little longer: so a person at the prompt comes first.
 _PATIENT_POLL, _PATIENT_STEP = 0.02, 0.03
 _NEXT_POLL = 0.001  # past the turnstile there is one who waits
+FAILING = "the disk may be failing; what was stored is left as it is, and mdagent doctor looks at it"
 _taken: dict[Path, int] = {}  # how many times this process took a store for writing
 _given_back: dict[Path, float] = {}  # when this process last gave a store back, on the monotonic clock
 
@@ -104,14 +105,16 @@ def _open(store: Path, suffix: str, *, write: bool) -> int | None:
     return None
 
 
-def unwritable(path: Path, error: OSError) -> ConfigError | StoreFull:
-    """The error for a file that cannot be made: the disk is full or read-only, or the place is wrong."""
+def unwritable(path: Path, error: OSError) -> ConfigError | StoreDamaged | StoreFull:
+    """The error for a file that cannot be made: the disk is full, read-only or failing, or the place is wrong."""
     import errno
 
     if error.errno == errno.EROFS:
         return StoreFull(f"{path} cannot be written: the file system is read-only", "mount it writable, or use --store FILE elsewhere")
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(f"{path} cannot be written: no space left", "free some space, then run the same command again")
+    if error.errno == errno.EIO:
+        return StoreDamaged(f"{path} cannot be written: {error.strerror}", FAILING)
     return ConfigError(f"{path} cannot be written: {error.strerror}", "set MDAGENT_HOME, or --store FILE, to a folder you may write")
 
 

@@ -117,6 +117,13 @@ def test_what_a_killed_creation_left_is_cleared_away(tmp_path: Path, clock: Virt
     assert sorted(os.listdir(tmp_path)) == [".ledger.db.new-1", "ledger.db"]  # noqa: PTH208
 
 
+def test_the_name_it_was_built_under_goes_with_the_next_who_opens_it(tmp_path: Path, clock: VirtualClock) -> None:
+    open_ledger(tmp_path / "ledger.db", clock).close()
+    os.link(tmp_path / "ledger.db", tmp_path / ".ledger.db.new-4194305")
+    open_ledger(tmp_path / "ledger.db", clock).close()
+    assert os.listdir(tmp_path) == ["ledger.db"]  # noqa: PTH208
+
+
 def test_whoever_comes_second_takes_the_ledger_of_the_first(tmp_path: Path, clock: VirtualClock) -> None:
     from mdagent.store.ledger_file import half_built
 
