@@ -42,8 +42,10 @@ ASKED = ("fetch", "SYM4{:03}1", *WINDOW, "--source", "yahoo", "--csv")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Milliseconds of the fetches alone and in the crowd, and of the reads; of the backfills the seconds between commits, and chunks."""
+    """Milliseconds: of computing in a fetch, of the fetches alone and in the crowd, and of the reads. Of the backfills the seconds between
+    commits, and the chunks."""
 
+    cpu: list[float]
     alone: list[float]
     fetches: list[float]
     reads: list[float]
@@ -53,8 +55,9 @@ class Account:
     def __str__(self) -> str:
         shares = " and ".join(f"{n / sum(self.chunks):.0%}" for n in self.chunks)
         return (
-            f"fetch alone {spread(self.alone)}; fetch {spread(self.fetches)}; reads {spread(self.reads)};"
-            f" {sum(self.chunks)} chunks of backfills ({shares}), from commit to commit at most {max(self.pauses):.2f} s"
+            f"fetch ({at(0.5, self.cpu):.0f} ms of it computing) alone {spread(self.alone)}; in the crowd {spread(self.fetches)};"
+            f" reads {spread(self.reads)}; {sum(self.chunks)} chunks of backfills ({shares}), from commit to commit at most"
+            f" {max(self.pauses):.2f} s"
         )
 
 
@@ -107,7 +110,7 @@ def crowd(market: Market, readers: int, seconds: float) -> Account:
     assert [turn for turn in [*asked, *read[0]] if turn.lines != 1 + SESSIONS] == []
     reports = [json.loads((program.home / f"{n}.json").read_text()) for n in range(2)]
     pauses, chunks = commits(program, len(asked), reports)
-    return Account(alone, fetches, reads, pauses, chunks)
+    return Account([turn.cpu for turn in asked], alone, fetches, reads, pauses, chunks)
 
 
 def commits(program: Program, asked: int, reports: list[dict[str, dict[str, int]]]) -> tuple[list[float], list[int]]:

@@ -44,7 +44,7 @@ class Machine:
         program = Program(self.folder)
         environ = {**program.environ, "MDAGENT": f"{sys.executable} -m mdagent", "TO": str(self.folder)}
         command = ["unshare", "-rm", "sh", "-c", DISK + script]
-        done = subprocess.run(command, env=environ, cwd=self.folder, capture_output=True, text=True, check=False, timeout=PATIENCE)
+        done = subprocess.run(command, env=environ, cwd=self.folder, capture_output=True, text=True, check=False, timeout=5 * PATIENCE)
         if done.returncode == NOT_PERMITTED or "unshare" in done.stderr:
             pytest.skip(f"mounting is not permitted here: {done.stderr}")
         assert "Traceback" not in done.stderr, done.stderr
@@ -116,7 +116,7 @@ def test_a_full_log_report_or_export_costs_no_bars(machine: Machine) -> None:
 def test_a_disk_that_fills_in_a_backfill_loses_nothing_and_the_next_run_completes(
     machine: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    codes = in_backfill(machine, 80)
+    codes = in_backfill(machine, 50)
     with capsys.disabled():
         print(f"\n{codes}")  # noqa: T201  a drill's figures are its result
     held, everything = codes.pop("held"), codes.pop("all")
