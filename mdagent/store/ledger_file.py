@@ -48,6 +48,9 @@ def half_built(path: Path) -> Iterator[Path]:
     try:
         os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
         yield new
+        if new.with_name(f"{new.name}-wal").exists():  # SQLite says nothing when, at its end, it cannot bring its log into the file
+            number = errno.ENOSPC if _is_full(path) else errno.EIO
+            raise OSError(number, os.strerror(number))
         _publish(new, path)
         mark_of(path).unlink(missing_ok=True)
     finally:

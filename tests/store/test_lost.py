@@ -159,3 +159,11 @@ def test_a_long_ledger_is_looked_at_once_an_hour(tmp_path: Path, clock: VirtualC
     assert looked[0] == []
     assert looked[1]
     assert looked[2] == looked[1]
+
+
+def test_one_whose_log_did_not_come_into_it_is_not_published(tmp_path: Path) -> None:
+    from mdagent.store.ledger_file import half_built
+
+    with pytest.raises(OSError, match="Input/output error"), half_built(tmp_path / "ledger.db") as new:
+        new.with_name(f"{new.name}-wal").write_bytes(b"what a full or failing disk did not let in")
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
