@@ -89,6 +89,7 @@ class Agent:
     around: Around | None = None
     _ledger: Ledger | None = None
     _epoch: int = -1
+    _patient: bool = False  # a long run leaves the store to others first
     _edited: bool = False
     _roster: Roster | None = None
     _form: Form | None = None
@@ -124,7 +125,7 @@ class Agent:
         from mdagent.store.bars import BarStore
 
         lock = self.settings.lock
-        return BarStore(self.settings.store, self.settings.world, self.clock, lock.read_wait, lock.write_wait)
+        return BarStore(self.settings.store, self.settings.world, self.clock, lock.read_wait, lock.write_wait, self._patient)
 
     @property
     def ledger(self) -> Ledger:
@@ -191,7 +192,7 @@ class Agent:
         from mdagent.work.backfill import Backfill
         from mdagent.work.horizon import Horizon
 
-        names = self.names(errand.sources)
+        names, self._patient = self.names(errand.sources), True
         self._able(names)
 
         async def work() -> int:

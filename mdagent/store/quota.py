@@ -28,6 +28,7 @@ _DEFAULT_WINDOW = timedelta(minutes=1)
 _OVERLOADED = 503
 _OFTEN = 20
 STEPPED, _MONTH = "clock stepped", timedelta(days=32)  # the mark that times were moved, and how long any window may count these
+LOST = "lost"  # the mark of when this ledger took the place of a damaged one
 UNSEEN = 250_000  # microseconds by which a clock may be set without being noticed: the margin of a window is eight times that
 _QUEUE = 200  # of those ahead are asked how long they will wait; behind more than that it is an estimate
 

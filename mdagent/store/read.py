@@ -296,7 +296,7 @@ class Reader:
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[object, ...]], str]:
         """Column names and rows of the user's own statement; or what is wrong with it. The connection is read-only and reaches no
-        file and no network."""
+        file and no network: an error of the file is one of the store, and is raised."""
         import duckdb
 
         try:
@@ -305,6 +305,8 @@ class Reader:
                 return [], [], "there is no statement"
             names = [str(d[0]) for d in answer.description or ()]
             return names, answer.fetchall() if names else [], ""
+        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException):
+            raise
         except duckdb.Error as error:
             return [], [], str(error).splitlines()[0]
 
