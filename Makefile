@@ -36,8 +36,8 @@ check: $(READY) ## lint, format, types and the arrows between modules
 bench: $(READY) ## measure; the figures in the README come from here
 	$(BIN)/python benchmarks/run.py
 
-drill: $(READY) ## the slow tests: real processes under load, kills, whole scenarios
-	$(BIN)/python -m pytest -m drill
+drill: $(READY) ## the slow tests: real processes under load, kills, whole scenarios (ONLY=D4: those of one drill, see docs/drills.md)
+	$(BIN)/python -m pytest -m "$(if $(ONLY),drill(number='$(ONLY)'),drill)"
 
 chaos: $(READY) ## the standard suite of experiments; its table goes into docs/chaos.md
 	$(BIN)/python benchmarks/chaos.py --write docs/chaos.md

@@ -26,7 +26,7 @@ from mdagent.store.bars import BarStore
 from mdagent.work.validate import SPAN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 MDAGENT = str(Path(sys.executable).with_name("mdagent"))
 FEW, AT_ONCE = 100, 200  # symbols of the small store; symbols that are made at once
@@ -113,16 +113,15 @@ def bytes_a_bar(store: BarStore, bars: int, environ: Mapping[str, str]) -> bool:
     return verdict("bytes a bar after store compact", after / bars, BYTES, words)
 
 
-def one_of_many(big: BarStore, small: BarStore, symbols: int, rounds: int) -> list[bool]:
-    names = f"S{symbols // 2:05}", f"S{FEW // 2:05}"
+def one_of_many(big: BarStore, small: BarStore, names: tuple[str, str], environs: Sequence[Mapping[str, str]], rounds: int) -> list[bool]:
+    """A symbol of each."""
     many, few = turns(lambda: read_one(big, names[0]), lambda: read_one(small, names[1]), max(rounds, 9))
     words = f"{1000 * many:.1f} ms / {1000 * few:.1f} ms"
-    told = [verdict(f"one symbol of {symbols:,} / of {FEW}, in the process", many / few, READ, words)]
+    told = [verdict(f"one symbol of many / of {FEW}, in the process", many / few, READ, words)]
     ours, theirs = ((MDAGENT, "--store", str(store.path), "export", name, "--csv") for store, name in zip((big, small), names, strict=True))
-    environ = dict(os.environ)
-    many, few = turns(lambda: run(ours, environ)[0], lambda: run(theirs, environ)[0], rounds)
+    many, few = turns(lambda: run(ours, environs[0])[0], lambda: run(theirs, environs[1])[0], rounds)
     words = f"{1000 * many:.0f} ms / {1000 * few:.0f} ms"
-    return [*told, verdict(f"one symbol of {symbols:,} / of {FEW}, mdagent export", many / few, READ, words)]
+    return [*told, verdict(f"one symbol of many / of {FEW}, mdagent export", many / few, READ, words)]
 
 
 def everything(store: BarStore, environ: Mapping[str, str], rounds: int) -> bool:
@@ -155,7 +154,8 @@ def main() -> int:
         print(f"{told.symbols:,} symbols, {told.symbols * told.bars:,} bars", flush=True)
         met = [bytes_a_bar(big, told.symbols * told.bars, environ)]
         run((MDAGENT, "--store", str(small.path), "store", "compact"), environ)
-        met += one_of_many(big, small, told.symbols, told.rounds)
+        names = f"S{told.symbols // 2:05}", f"S{FEW // 2:05}"
+        met += one_of_many(big, small, names, (environ, environ), told.rounds)
         met.append(everything(big, environ, told.rounds))
     return int(not all(met))
 

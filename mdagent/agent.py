@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    import httpx
-
     from mdagent.clock import Clock
     from mdagent.config import Settings, SourceSettings
     from mdagent.guard.allowance import Allowance
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from mdagent.sources.base import Source
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
+    from mdagent.wire import Around
     from mdagent.work.ask import Ask, Events
     from mdagent.work.backfill import Bench, Chunk
     from mdagent.work.clerk import Clerk
@@ -44,12 +43,14 @@ if TYPE_CHECKING:
     from mdagent.work.fetch import Tools
     from mdagent.work.fit import Wish
     from mdagent.work.gate import Gate, Policy
+    from mdagent.work.horizon import Horizon
     from mdagent.work.probe import Probed
     from mdagent.work.rank import Form
 
 T = TypeVar("T")
 _CHUNK = 120.0  # seconds that a piece of a backfill may take: others come in between
 _PATIENCE = 3600.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
+_LONG_PATIENCE = 32 * 86400.0  # a backfill outlasts every window of every plan; its --max-runtime bounds it
 
 
 class Served(NamedTuple):
@@ -75,8 +76,8 @@ class Agent:
     """Settings, clock and stores, put together. `say` is told what a waiting person should know; `renew` reads the settings
     anew (raising ConfigError) when another process publishes an epoch, or one of the `watched` files changes during a long
     fetch. `dice` is the chance behind the pauses between tries. `progress` hears of each symbol done: how many, of how many;
-    `prepare` is called before anything is sent. `transport` takes the place of the world's own, and outlives the agent; `called` takes
-    the place of the process in the names of runs."""
+    `prepare` is called before anything is sent; `around` stands between the providers and whoever asks them; `called` takes the place of
+    the process in the names of runs."""
 
     settings: Settings
     clock: Clock
@@ -86,13 +87,15 @@ class Agent:
     dice: Dice | None = None
     progress: Callable[[int, int, str], None] = lambda *_: None
     prepare: Callable[[], None] = lambda: None
-    transport: httpx.AsyncBaseTransport | None = None
+    around: Around | None = None
     called: str = ""
     _ledger: Ledger | None = None
     _epoch: int = -1
+    _patient: bool = False  # a long run leaves the store to others first
     _edited: bool = False
     _roster: Roster | None = None
     _form: Form | None = None
+    _horizon: Horizon | None = None
 
     @classmethod
     def open(cls, **flags: Any) -> Agent:  # noqa: ANN401  the fields of config.Flags
@@ -124,7 +127,7 @@ class Agent:
         from mdagent.store.bars import BarStore
 
         lock = self.settings.lock
-        return BarStore(self.settings.store, self.settings.world, self.clock, lock.read_wait, lock.write_wait)
+        return BarStore(self.settings.store, self.settings.world, self.clock, lock.read_wait, lock.write_wait, self._patient)
 
     @property
     def ledger(self) -> Ledger:
@@ -189,18 +192,28 @@ class Agent:
         """Bring the store up to date for all chunks, a group at a time; their lines go to `errand.heard`. The number of those that were
         not begun before the time was over. Raises StoreError."""
         from mdagent.work.backfill import Backfill
+        from mdagent.work.horizon import Horizon
 
-        names = self.names(errand.sources)
+        names, self._patient = self.names(errand.sources), True
         self._able(names)
 
         async def work() -> int:
             with self._watching(long=True):
                 async with self._gate(errand.allowance, errand.tag) as gate, self._clerk(leisurely=True) as clerk:
                     run = Backfill(self._bench(gate, clerk, names, errand.allowance), errand.heard)
+                    self._horizon = Horizon(gate, run.places)
                     await run.run(groups)
                     return run.left
 
         return int(self._run(work()))
+
+    def to_go(self, chunks: int, each: float) -> float:
+        """Seconds until so many chunks more are done in the backfill under way, each by so many requests."""
+        return self._horizon.to_go(chunks, each) if self._horizon else 0.0
+
+    def quota_left(self) -> dict[str, float]:
+        """Of each source that the backfill under way asks, the share of its tightest window that is left."""
+        return self._horizon.quota_left() if self._horizon else {}
 
     def foretell(self, groups: Iterable[Sequence[Chunk]], sources: Sequence[str] = ("auto",)) -> Iterator[tuple[int, Chunk, Line]]:
         """What `backfill` would do: the number of its group with each chunk and its line. What is there already comes without a plan."""
@@ -208,7 +221,7 @@ class Agent:
 
         told, names = self.settings, self.names(sources)
         self._able(names)
-        means = Means(self.store, self.form(), told.sessions.closures, told.world != "replay", _PATIENCE)
+        means = Means(self.store, self.form(), told.sessions.closures, told.world != "replay", _LONG_PATIENCE)
         rehearsal = rehearsal_of(means)
         for number, group in enumerate(groups):
             there = self._there([chunk for chunk in group if not chunk.refresh], names)
@@ -468,23 +481,14 @@ class Agent:
     def _chosen(self, chunk: Chunk, names: Sequence[str]) -> Wish:
         return self.wish(chunk.request, (chunk.source,) if chunk.source else names, refresh=chunk.refresh)
 
-    def _there(self, chunks: Sequence[Chunk], names: Sequence[str], clerk: Clerk | None = None) -> dict[BarRequest, Line]:
-        """The lines of what the store has served already; the clerk is told of what symbols it has nothing."""
-        from mdagent.store.lock import taken_by_others
-
-        symbols = list(dict.fromkeys(chunk.request.symbol.ticker for chunk in chunks))
-        if not self.store.exists():
-            if clerk is not None:
-                clerk.note_blank(symbols, taken_by_others(self.store.path))
-            return {}
-        if not chunks:
+    def _there(self, chunks: Sequence[Chunk], names: Sequence[str]) -> dict[BarRequest, Line]:
+        """The lines of what the store has served already."""
+        if not chunks or not self.store.exists():
             return {}
         from mdagent.work.look import Look
 
         sources = {name: self.roster.source(name) for name in names}
         with self.store.reading("backfill") as reader:
-            if clerk is not None:
-                clerk.note_blank(reader.unheard_of(symbols), taken_by_others(self.store.path))
             return Look(reader, sources, self.clock.now(), self.settings.world != "replay").served([c.request for c in chunks])
 
     def _bench(self, gate: Gate, clerk: Clerk, names: Sequence[str], allowance: Allowance) -> Bench:
@@ -492,16 +496,19 @@ class Agent:
 
         from mdagent.work.backfill import Bench
         from mdagent.work.many import Desk
+        from mdagent.work.outage import Outage
+
+        outage = Outage(self.clock, allowance, self.say)
 
         def desk(chunks: Sequence[Chunk], done: Callable[[Line], None]) -> Desk:
             by_request = {chunk.request: chunk for chunk in chunks}
 
             def tools() -> Tools:
-                return self._tools(gate, clerk, patience=allowance.patience(_PATIENCE, self.clock.monotonic()), brief=True)
+                return self._tools(gate, clerk, patience=allowance.patience(_LONG_PATIENCE, self.clock.monotonic()), brief=True)
 
-            return Desk(lambda request: self._chosen(by_request[request], names), tools, self._adopt, done)
+            return Desk(lambda request: self._chosen(by_request[request], names), tools, self._adopt, done, outage.passes)
 
-        return Bench(partial(self._there, names=names, clerk=clerk), desk, allowance, self.clock.monotonic)
+        return Bench(partial(self._there, names=names), desk, allowance, self.clock.monotonic)
 
     @asynccontextmanager
     async def _clerk(self, *, leisurely: bool = False) -> AsyncIterator[Clerk]:
@@ -526,7 +533,7 @@ class Agent:
         from mdagent.work.gate import Gate
 
         world, dice = self.settings.world, self.dice or random.SystemRandom()
-        wire = open_wire(world, self.clock, options=wire_options(self.settings), transport=self.transport)
+        wire = open_wire(world, self.clock, options=wire_options(self.settings), around=self.around)
         try:
             bounds = allowance or Allowance()
             spool = Spool(self.settings.store.with_name(f"{self.settings.store.name}.spool"), self.clock)

@@ -297,7 +297,7 @@ def test_a_session_that_is_on_is_not_finished_because_our_clock_is_ahead_of_the_
     market = SandboxTransport(VirtualClock(noon))
 
     def last(clock: VirtualClock) -> tuple[Any, ...]:
-        with Agent(told, clock, transport=market) as made:
+        with Agent(told, clock, around=lambda _: market) as made:
             return made.fetch([ask(end=f"{clock.now():%Y-%m-%d %H:%M}")]).rows[-1]
 
     ahead = last(VirtualClock(noon + timedelta(days=1)))

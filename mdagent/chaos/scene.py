@@ -96,7 +96,7 @@ class Scene:
 
     def agent(self, called: str, transport: httpx.AsyncBaseTransport, dice: Random) -> Agent:
         """A new one, as a new process would have it."""
-        return Agent(self.settings, self.wrist, dice=dice, transport=transport, called=called)
+        return Agent(self.settings, self.wrist, dice=dice, around=lambda _: transport, called=called)
 
     def inject(self) -> None:
         """From now on the faults are on, each at its time."""

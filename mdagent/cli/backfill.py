@@ -71,6 +71,7 @@ def backfill(
       mdagent backfill @symbols.txt --start 2015-01-01 --dry-run --report plan.json
     """
     # long because: it has as many parameters as it has options
+    from mdagent.cli.room import scarce
     from mdagent.cli.universe import Asked, read_intervals, read_universe
     from mdagent.market import Adjustment, Priority
 
@@ -88,6 +89,9 @@ def backfill(
             return
         course = _course(terminal, agent, (budget, max_runtime), min_grade, (progress, report))
         course.sources, course.settles, course.tally.only_asked = names, settle, stale
+        note = scarce(agent.settings.store, universe.bars)
+        if note:
+            terminal.say(note)
         course.run(_groups(universe, again), universe.size + len(again))
 
 

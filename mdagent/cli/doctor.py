@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 _LEAST_DISK = 256 * 1024 * 1024
+_QUICK = 2_000_000  # bars that are hashed in some seconds
 _SHORT_CALENDAR = 60  # days ahead
 
 
@@ -54,7 +55,9 @@ def doctor(
     checks: list[Check] = []
     worst: MdagentError | None = None
     with terminal.agent() as agent:
-        for look in (_versions, _settings, _clock, _disk, _keys, _ledger, _store):
+        for look in (_versions, _settings, _clock, _disk, _keys, _ledger, _store, _contents):
+            if look is _contents and any(c.name == "store" and c.state == "bad" for c in checks):
+                break  # what cannot be read cannot be hashed
             try:
                 checks += look(agent, terminal)
             except MdagentError as error:
@@ -130,6 +133,8 @@ def _keys(agent: Agent, terminal: Terminal) -> Iterator[Check]:
 
 def _ledger(agent: Agent, terminal: Terminal) -> Iterator[Check]:
     del terminal
+    from mdagent.store.lost import ASIDE
+
     if not agent.settings.ledger.exists():
         yield Check("ledger", "note", f"none yet at {agent.settings.ledger}")
         return
@@ -138,7 +143,7 @@ def _ledger(agent: Agent, terminal: Terminal) -> Iterator[Check]:
         "ledger",
         "ok" if told == "ok" else "bad",
         f"{agent.settings.ledger}: {told}",
-        "" if told == "ok" else "move it away; a new one is made",
+        "" if told == "ok" else ASIDE,
     )
     for name in agent.settings.sources:
         block = agent.ledger.blocked(name)
@@ -168,3 +173,23 @@ def _store(agent: Agent, terminal: Terminal) -> Iterator[Check]:
         f"{doubled} rows share the key of another",
         "report it: this is a bug" if doubled else "",
     )
+
+
+def _contents(agent: Agent, terminal: Terminal) -> Iterator[Check]:
+    """Raises StoreDamaged where a bar is not what was delivered."""
+    del terminal
+    from mdagent.errors import StoreDamaged
+    from mdagent.store.soundness import BAD, contents
+
+    if not agent.store.exists():
+        return
+    with agent.store.reading("doctor") as reader:
+        bars = reader.sizes()["bars"]
+        if bars > _QUICK:
+            yield Check("contents", "note", f"{bars:,} bars are not hashed again here", "mdagent store check does it")
+            return
+        found = contents(reader.ask)
+    if found.state == BAD:
+        msg = f"the store {agent.settings.store} is damaged: {found.seen}"
+        raise StoreDamaged(msg, found.next_step)
+    yield Check("contents", "ok", found.seen)

@@ -71,7 +71,7 @@ class Course:
 
     def run(self, groups: Iterable[Sequence[Chunk]], of: int) -> None:
         """To the end, or to a signal: what was done by then is told before the signal's own word."""
-        meter, clock = Meter(self.terminal, self.progress, of), self.terminal.clock
+        meter, clock = Meter(self.terminal, self.agent, self.progress, of), self.terminal.clock
         self.agent.say, began = meter.say, clock.monotonic()
 
         def heard(chunk: Chunk, line: Any) -> None:  # noqa: ANN401  a Line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TextIO
 
@@ -10,6 +11,8 @@ from mdagent.errors import ConfigError
 from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mdagent.config import Settings
 
 _LEVELS = {0: None, 1: logging.INFO, 2: logging.DEBUG, 3: logging.DEBUG}
@@ -38,6 +41,23 @@ class Line(logging.Formatter):
         return json.dumps({"at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "level": record.levelname.lower(), "logger": record.name, "event": text})
 
 
+class File(logging.FileHandler):
+    """A log in a file. Where that cannot be written it is said once, and the run goes on without it."""
+
+    def __init__(self, path: Path, err: TextIO) -> None:
+        super().__init__(path, encoding="utf-8")
+        self._err = err
+        self._told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  logging calls it so
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._told:
+            self._told = True
+            self._err.write(f"the log file {self.baseFilename} cannot be written: {error.strerror}; the run goes on without it\n")
+
+
 def start_log(settings: Settings, err: TextIO) -> None:
     """Set the root logger up for this run. The HTTP libraries stay at WARNING: their INFO lines hold whole URLs."""
     root = logging.getLogger()
@@ -53,7 +73,7 @@ def start_log(settings: Settings, err: TextIO) -> None:
         handlers[0].setLevel(logging.ERROR)
     if settings.log.file:
         try:
-            handlers.append(logging.FileHandler(settings.log.file, encoding="utf-8"))
+            handlers.append(File(settings.log.file, err))
         except OSError as error:
             msg = f"the log file {settings.log.file} cannot be written: {error.strerror}"
             raise ConfigError(msg, "set --log-file to a place you may write") from error

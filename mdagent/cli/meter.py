@@ -10,6 +10,7 @@ from mdagent.errors import UsageError
 from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
+    from mdagent.agent import Agent
     from mdagent.cli.terminal import Terminal
     from mdagent.work.tally import Tally
 
@@ -20,14 +21,15 @@ _EVERY = {"bar": 0.1, "plain": 3.0, "json": 1.0}  # seconds between two looks
 class Meter:
     """Shows a tally as it grows to `of` chunks. Nothing at all under -q."""
 
-    def __init__(self, terminal: Terminal, form: str, of: int) -> None:
+    def __init__(self, terminal: Terminal, agent: Agent, form: str, of: int) -> None:
         if form not in FORMS:
             msg = f"{form[:20]!a} is no way to show progress"
             raise UsageError(msg, f"use one of {', '.join(FORMS)}")
         screen = terminal.err.isatty() and terminal.environ.get("TERM") != "dumb"
         self.form = "bar" if form == "auto" and screen else "plain" if form == "auto" else form
         self.quiet = bool(terminal.flags and terminal.flags.quiet)
-        self._terminal, self._of, self._bar = terminal, of, None if self.quiet or self.form != "bar" else _bar(terminal, of)
+        self._terminal, self._agent, self._of = terminal, agent, of
+        self._bar = None if self.quiet or self.form != "bar" else _bar(terminal, of)
         self._began = self._told = terminal.clock.monotonic()
 
     def heard(self, tally: Tally, symbol: str) -> None:
@@ -37,12 +39,12 @@ class Meter:
             return
         self._told = now
         if self._bar is not None:
-            self._bar.update(self._bar.task_ids[0], completed=tally.chunks, told=self._words(tally, now))
+            self._bar.update(self._bar.task_ids[0], completed=tally.chunks, told=self._words(tally))
             self._bar.refresh()
         elif self.form == "json":
             self._json("progress", self._figures(tally, now) | {"symbol": symbol})
         else:
-            self._terminal.say(f"{tally.chunks}/{self._of} {self._words(tally, now)}, {symbol}")
+            self._terminal.say(f"{tally.chunks}/{self._of} {self._words(tally)}, {symbol}")
 
     def say(self, text: str) -> None:
         """A line of talk beside it."""
@@ -69,21 +71,25 @@ class Meter:
         self._terminal.err.write(json.dumps({"event": event, **told}) + "\n")
         self._terminal.err.flush()
 
-    def _eta(self, tally: Tally, now: float) -> float | None:
-        """Seconds to go at the pace of what was asked for so far: the quota sets it, and what is there already costs no time."""
-        asked = tally.chunks - tally.there
-        return (now - self._began) / asked * (self._of - tally.chunks) if asked else None
+    def _eta(self, tally: Tally) -> float | None:
+        """Seconds to go, if the rest takes as many requests as what was asked for so far."""
+        asked, left = tally.chunks - tally.there, self._of - tally.chunks
+        if not asked:
+            return None
+        return self._agent.to_go(left, tally.requests / asked) if left else 0.0
 
     def _figures(self, tally: Tally, now: float) -> dict[str, Any]:
-        eta = self._eta(tally, now)
+        eta = self._eta(tally)
         counts = {"done": tally.chunks, "of": self._of, "failed": tally.symbols["failed"]}
         bars = {"bars_new": tally.new, "bars_revised": tally.revised, "requests": tally.requests}
-        return counts | bars | {"seconds": round(now - self._began, 3), "eta_seconds": None if eta is None else round(eta, 1)}
+        left = {"quota_left": {name: round(share, 4) for name, share in self._agent.quota_left().items()}}
+        return counts | bars | left | {"seconds": round(now - self._began, 3), "eta_seconds": None if eta is None else round(eta, 1)}
 
-    def _words(self, tally: Tally, now: float) -> str:
-        eta = self._eta(tally, now)
+    def _words(self, tally: Tally) -> str:
+        eta = self._eta(tally)
+        quota = ", ".join(f"{name} {share:.0%}" for name, share in self._agent.quota_left().items())
         left = "" if eta is None or tally.chunks >= self._of else f", {timedelta(seconds=round(eta))} to go"
-        return f"{tally.new:,} bars, {tally.requests:,} requests{left}"
+        return f"{tally.new:,} bars, {tally.requests:,} requests{left}" + (f", quota left: {quota}" if quota and left else "")
 
 
 def _bar(terminal: Terminal, of: int) -> Any:  # noqa: ANN401  a Progress of Rich

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mdagent.clock import Clock
     from mdagent.config import Flags, Loaded, Settings
     from mdagent.guard.backoff import Dice
+    from mdagent.wire import Around
 
 
 _EVERY = 3.0  # seconds between two lines of progress where nobody watches
@@ -23,7 +24,8 @@ _EVERY = 3.0  # seconds between two lines of progress where nobody watches
 
 @dataclass(eq=False, repr=False)
 class Terminal:
-    """`out` is for data and nothing else, `err` for talk. Settings are read when a command first needs them."""
+    """`out` is for data and nothing else, `err` for talk. Settings are read when a command first needs them.
+    `around` stands between the providers and whoever asks them."""
 
     environ: Mapping[str, str]
     cwd: Path
@@ -31,6 +33,7 @@ class Terminal:
     err: TextIO = field(default_factory=lambda: sys.stderr)
     given_clock: Clock | None = None
     dice: Dice | None = None
+    around: Around | None = None
     flags: Flags | None = None
     lock_wait: float | None = None
     judged_by: Mapping[str, str] = field(default_factory=dict)  # settings of `fetch` that the command line says otherwise
@@ -99,6 +102,7 @@ class Terminal:
             self.dice,
             self.progress,
             self.start_log,
+            self.around,
         )
 
     def say(self, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from mdagent.cli.room import bars_in
 from mdagent.cli.words import read_symbols, read_window
 from mdagent.errors import UsageError
 from mdagent.market import Adjustment, BarRequest, Interval, Priority, Symbol
@@ -44,6 +45,11 @@ class Universe(NamedTuple):
             for symbol in symbols:
                 whole = BarRequest(symbol, interval, start, end, self.adjustment, self.priority)
                 yield from (Chunk(part) for part in chunks_of(whole))
+
+    @property
+    def bars(self) -> int:
+        """How many bars that is, about."""
+        return sum(len(symbols) * bars_in(interval, start, end) for interval, start, end, symbols in self.windows)
 
     @property
     def size(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from heapq import heapify, heapreplace
 from typing import TYPE_CHECKING
 
 from mdagent.guard.cost import price, walls
@@ -15,7 +16,7 @@ from mdagent.guard.limits import Denied, Window, span, usable
 from mdagent.guard.outcome import FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from mdagent.guard.cost import Budget, Price
@@ -104,6 +105,27 @@ class Tally:
         if isinstance(window.per, str):
             return reset
         return self._times[bisect_left(sums, over, lo=inside) - 1] + (now - since)
+
+
+def last_of(tallies: Mapping[str, Tally], needs: Mapping[frozenset[str], int], priority: Priority, now: datetime) -> datetime:
+    """When the last of so many requests of one credit goes, each to whoever can serve it soonest of those who can serve it at all. What
+    nobody can serve takes no time. The tallies are used up."""
+    last = now
+    for servers, count in sorted(needs.items(), key=lambda need: len(need[0])):  # whoever has least choice comes first
+        free = [(at, name) for name in servers if (at := _slot(tallies, name, priority, now)) is not None]
+        heapify(free)
+        for _ in range(count if free else 0):
+            at, name = free[0]
+            tallies[name].take(1, at)
+            last = max(last, at)
+            following = _slot(tallies, name, priority, now)
+            heapreplace(free, (following or at, name))
+    return last
+
+
+def _slot(tallies: Mapping[str, Tally], name: str, priority: Priority, now: datetime) -> datetime | None:
+    found = tallies[name].slot(1, priority, now) if name in tallies else None
+    return None if isinstance(found, Denied) else found
 
 
 @dataclass(slots=True)

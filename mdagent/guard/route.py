@@ -149,6 +149,15 @@ def rank(candidates: Sequence[Candidate], weights: Weights = WEIGHTS, *, live: b
     return tuple(replace(ranked, order=order) for order, (_, ranked) in enumerate(ordered, 1))
 
 
+def begin_with(ranking: Sequence[Ranked], far: float) -> Ranked | None:
+    """Who is asked first where there is time: the first of the ranking; but where it must wait for longer than `far` seconds, whoever may
+    be asked now though its breaker is not closed. None where all refuse."""
+    able = [ranked for ranked in ranking if not ranked.refuses]
+    if not able or able[0].wait <= far:
+        return able[0] if able else None
+    return next((ranked for ranked in able if ranked.wait <= _SOON), able[0])
+
+
 def _term(name: str, c: Candidate, weight: float) -> Term:
     fact = _FACTS[name]
     x = fact.of(c)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +17,7 @@ import duckdb
 
 from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull, WrongWorld
 from mdagent.store.literal import literal
-from mdagent.store.lock import locked, too_many_files, unwritable
+from mdagent.store.lock import FAILING, locked, too_many_files, unwritable
 from mdagent.store.read import Reader
 from mdagent.store.schema import VERSION, migrate
 
@@ -50,6 +50,7 @@ class BarStore(NamedTuple):
     clock: Clock
     read_wait: float = 5.0
     write_wait: float = 30.0
+    patient: bool = False  # others go first
 
     def exists(self) -> bool:
         """Is there a store to read?"""
@@ -59,7 +60,7 @@ class BarStore(NamedTuple):
     def reading(self, purpose: str = "read", *, writes: Path | None = None) -> Iterator[Reader]:
         """A reader; many processes may read at once. It reaches no file but the one that it `writes`, if any. Raises StoreBusy,
         StoreDamaged, WrongWorld; the store must exist."""
-        with locked(self.path, self.clock, write=False, wait=self.read_wait, purpose=purpose), _telling(self.path):
+        with self._locked(purpose), _telling(self.path):
             db = self._connect(read_only=True, writes=writes)
             try:
                 old = self._check_world(db)
@@ -82,7 +83,7 @@ class BarStore(NamedTuple):
         from mdagent.store.write import Writer  # a reader need not load it
 
         self._make_place()
-        with locked(self.path, self.clock, write=True, wait=self.write_wait, purpose=purpose), _telling(self.path):
+        with self._locked(purpose, write=True), _telling(self.path):
             if not self.path.exists():
                 self._create()
             db = self._connect(read_only=False)
@@ -105,7 +106,7 @@ class BarStore(NamedTuple):
     def rewriting(self, purpose: str) -> Iterator[Path]:
         """Under the writer's lock, the place of a new file beside the store, for the caller to build and close. At the end it takes the
         store's place in one step; after an error or a kill the old file is whole and where it was. The store must exist."""
-        with locked(self.path, self.clock, write=True, wait=self.write_wait, purpose=purpose), _telling(self.path):
+        with self._locked(purpose, write=True), _telling(self.path):
             self._fold_log()
             with self._in_place_of(self.path.resolve()) as new:
                 yield new
@@ -114,6 +115,10 @@ class BarStore(NamedTuple):
         """Files that processes which were killed left half-built beside the store."""
         place = self.path.resolve()
         return sorted(place.parent.glob(f".{place.name}.new-*"))
+
+    def _locked(self, purpose: str, *, write: bool = False) -> AbstractContextManager[None]:
+        wait = self.write_wait if write else self.read_wait
+        return locked(self.path, self.clock, write=write, wait=wait, purpose=purpose, patient=self.patient)
 
     def _fold_log(self) -> None:
         """Bring what stands in DuckDB's log into the file, so that the file alone is all of the store; an older store up to date."""
@@ -182,8 +187,10 @@ class BarStore(NamedTuple):
     def _build(self, new: Path) -> None:
         db = duckdb.connect(new)
         try:
+            db.execute("BEGIN TRANSACTION")  # one wait for the disk, not one for each table
             migrate(db, 0)
             db.execute("INSERT INTO meta VALUES ('world', ?)", [self.world])
+            db.execute("COMMIT")
             db.execute("CHECKPOINT")
         finally:
             db.close()
@@ -249,4 +256,6 @@ def _translate(path: Path, text: str) -> StoreError | ConfigError:
             f"the store {path} is held by a program that does not know mdagent's lock",
             "close that program, then run the same command again",
         )
+    if any(word in text for word in ("fsync failed", "Could not write", "Could not truncate", "Input/output error")):
+        return StoreDamaged(f"the store {path} could not be written: {first}", FAILING)
     return StoreDamaged(f"the store {path} cannot be read: {first}", "run mdagent doctor; the file was left as it is")

@@ -8,7 +8,6 @@ inside it. An account is a source under one key. Stored times are epoch microsec
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,8 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 from mdagent.errors import StoreDamaged
 from mdagent.guard.breaker import force, reset
 from mdagent.guard.limits import Denied, Grant, Refusal
-from mdagent.store import breakers, quota, steps
+from mdagent.store import breakers, lost, quota, steps
 from mdagent.store.ledger_errors import translated, unwritable
+from mdagent.store.ledger_file import check_file, checked, half_built
 from mdagent.store.ledger_schema import STEPS, VERSION
 from mdagent.store.quota import LATEST, NO_RULES, STEP_BACK, Asked, Turn, us, when
 
@@ -76,7 +76,11 @@ def open_ledger(path: Path, clock: Clock, dice: Dice | None = None) -> Ledger:
     (place not writable)."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if not path.exists():
+            with half_built(path) as new, Ledger(new, clock) as made:
+                if lost.mark_of(path).exists():
+                    made.decide(lost.begin_spent)
+        check_file(path)
     except OSError as error:
         raise unwritable(path, error) from error
     return Ledger(path, clock, dice)
@@ -92,6 +96,8 @@ class Ledger:
         self._durable = False
         self._counts: quota.Counts = {}
         self._run = 0  # of the machine, by its number in the ledger
+        self._lost: datetime | None = None
+        self._minded = set[tuple[str, str]]()  # accounts
         with self._telling():
             self._db = sqlite3.connect(path, timeout=10.0, isolation_level=None, check_same_thread=False)
             self._db.execute("PRAGMA journal_mode=WAL")
@@ -131,7 +137,7 @@ class Ledger:
         try:
             yield
         except sqlite3.Error as error:
-            raise translated(self.path, str(error)) from error
+            raise translated(self.path, error) from error
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -175,6 +181,7 @@ class Ledger:
         asked = Asked(what, source, windows, rules)
         account = asked.accounts[0]
         self._write_through(any(isinstance(w.per, str) or w.per >= _LONG for w in windows))
+        self._mind(asked)
         token = self._at_once(asked)
         if token is not None:
             return Grant(token, plain=True)
@@ -194,6 +201,13 @@ class Ledger:
             row = (us(now), source, account, *place, what.cost, usd, priority, what.interval, self._run, answer.overage)
             token = self._db.execute(_PUT, row).lastrowid or 0
             return Grant(token, passed.generations, passed.probe, passed.degraded, overage=answer.overage)
+
+    def _mind(self, asked: Asked) -> None:
+        """Before the first request to an account: are the rows sound that its quota is counted from, and is any of it lost?"""
+        if asked.accounts not in self._minded:
+            with self._deciding() as now:
+                self._lost = lost.mind(Turn(self._db, now, self.dice), asked, self._run, None if self._minded else self.path)
+            self._minded.add(asked.accounts)
 
     def _at_once(self, asked: Asked) -> int | None:
         with self._telling():
@@ -217,6 +231,8 @@ class Ledger:
         block = self._block(asked.source, asked.accounts[0]) if noted.block else None
         rest = block.until if block and block.until > turn.now else None
         answer = quota.afford(turn, asked, self._counts, rest)
+        if self._lost is not None:
+            answer = lost.explained(answer, asked, self._lost, turn.now)
         if block and rest and isinstance(answer, Refusal) and answer.until <= rest:
             return Refusal(block.reason, (rest - turn.now).total_seconds(), rest)
         return answer
@@ -380,4 +396,4 @@ class Ledger:
     def check(self) -> str:
         """SQLite's own word on the file: "ok", or what is wrong."""
         with self._telling():
-            return str(self._db.execute("PRAGMA quick_check(1)").fetchone()[0])
+            return checked(self.path, str(self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]))

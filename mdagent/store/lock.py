@@ -14,7 +14,7 @@ import os
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from mdagent.errors import ConfigError, StoreBusy, StoreFull
+from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreFull
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,30 +27,37 @@ if TYPE_CHECKING:
 # even 4 ms, at most 5 to 8 times with these.
 _FIRST_POLL, _LAST_POLL, _HALVED_IN = 0.03, 0.0003, 0.05
 _STEP_BACK, _JUST_NOW = 0.002, 0.05
+# Who is patient, as a long run is, looks no oftener than this and stays away a little longer: so a person at the prompt comes first.
+_PATIENT_POLL, _PATIENT_STEP = 0.02, 0.03
 _NEXT_POLL = 0.001  # past the turnstile there is one who waits
+FAILING = "the disk may be failing; what was stored is left as it is, and mdagent doctor looks at it"
 _taken: dict[Path, int] = {}  # how many times this process took a store for writing
 _given_back: dict[Path, float] = {}  # when this process last gave a store back, on the monotonic clock
 
 
 class _Wait(NamedTuple):
-    """Who waits for which store, and until when on the monotonic clock."""
+    """Who waits for which store, until when on the monotonic clock, and how long at least between two tries at the turnstile."""
 
     store: Path
     clock: Clock
     deadline: float
+    shortest: float = _LAST_POLL
 
 
 @contextmanager
-def locked(store: Path, clock: Clock, *, write: bool, wait: float, purpose: str) -> Iterator[None]:
-    """Hold the lock of `store`. Raises StoreBusy, naming the holder, when it is not free within `wait` seconds."""
-    waiting = _Wait(store, clock, clock.monotonic() + wait)
+def locked(  # noqa: PLR0913  what for, how long, and after whom
+    store: Path, clock: Clock, *, write: bool, wait: float, purpose: str, patient: bool = False
+) -> Iterator[None]:
+    """Hold the lock of `store`. Who is `patient` lets others go first. Raises StoreBusy, naming the holder, when it is not free within
+    `wait` seconds."""
+    waiting = _Wait(store, clock, clock.monotonic() + wait, _PATIENT_POLL if patient else _LAST_POLL)
     turnstile, main = _open(store, ".turn", write=write), _open(store, ".lock", write=write)
     try:
         if turnstile is not None and main is not None:
             if clock.monotonic() - _given_back.get(store, -_JUST_NOW) < _JUST_NOW:
-                clock.pause(_STEP_BACK)
+                clock.pause(_PATIENT_STEP if patient else _STEP_BACK)
             _take(turnstile, fcntl.LOCK_EX, waiting, _FIRST_POLL)
-            _take(main, fcntl.LOCK_EX if write else fcntl.LOCK_SH, waiting, _NEXT_POLL)
+            _take(main, fcntl.LOCK_EX if write else fcntl.LOCK_SH, waiting._replace(shortest=_LAST_POLL), _NEXT_POLL)
             fcntl.flock(turnstile, fcntl.LOCK_UN)
             if write:
                 _sign(main, clock, purpose, _times_taken(store) + 1)
@@ -78,7 +85,8 @@ def taken_by_others(store: Path) -> int:
 
 def _times_taken(store: Path) -> int:
     try:
-        return int(json.loads(store.with_name(store.name + ".lock").read_text("utf-8"))["taken"])
+        told = store.with_name(store.name + ".lock").read_text("utf-8")
+        return int(json.loads(told)["taken"]) if told else 0
     except FileNotFoundError:
         return 0
     except (OSError, ValueError, KeyError, TypeError):  # somebody is writing it
@@ -98,8 +106,8 @@ def _open(store: Path, suffix: str, *, write: bool) -> int | None:
     return None
 
 
-def unwritable(path: Path, error: OSError) -> ConfigError | StoreFull:
-    """The error for a file that cannot be made: the disk is full or read-only, or the place is wrong."""
+def unwritable(path: Path, error: OSError) -> ConfigError | StoreDamaged | StoreFull:
+    """The error for a file that cannot be made: the disk is full, read-only or failing, or the place is wrong."""
     import errno
 
     if error.errno == errno.EROFS:
@@ -108,6 +116,8 @@ def unwritable(path: Path, error: OSError) -> ConfigError | StoreFull:
         return StoreFull(f"{path} cannot be written: no space left", "free some space, then run the same command again")
     if error.errno in (errno.EMFILE, errno.ENFILE):
         return too_many_files(path)
+    if error.errno == errno.EIO:
+        return StoreDamaged(f"{path} cannot be written: {error.strerror}", FAILING)
     return ConfigError(f"{path} cannot be written: {error.strerror}", "set MDAGENT_HOME, or --store FILE, to a folder you may write")
 
 
@@ -140,7 +150,7 @@ def _take(fd: int, how: int, waiting: _Wait, poll: float) -> None:
             if now >= waiting.deadline:
                 msg = f"the store {waiting.store} is in use by {holder(waiting.store)}"
                 raise StoreBusy(msg, "wait for it to finish, or allow more time with --lock-wait SECONDS") from None
-            clock.pause(max(_LAST_POLL, poll * 0.5 ** ((now - began) / _HALVED_IN)))
+            clock.pause(max(waiting.shortest, poll * 0.5 ** ((now - began) / _HALVED_IN)))
         else:
             return
 

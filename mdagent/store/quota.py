@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from mdagent.guard.outcome import Failure
 
 STEP_BACK = timedelta(seconds=5)  # of the clock, which is not held to be one
-LOOK = 5.0  # seconds after which one that waits looks again, so that what others leave is not lost
+LOOK, _SHARE, _LONGEST = 5.0, 0.05, 300.0  # seconds, or a share of a long wait, after which one looks again: others may leave something
 _GRACE = timedelta(seconds=5)  # so long after that it keeps its place
 _DEFAULT_WINDOW = timedelta(minutes=1)
 _OVERLOADED = 503
 _OFTEN = 20
 STEPPED, _MONTH = "clock stepped", timedelta(days=32)  # the mark that times were moved, and how long any window may count these
+LOST = "lost"  # the mark of when this ledger took the place of a damaged one
 UNSEEN = 250_000  # microseconds by which a clock may be set without being noticed: the margin of a window is eight times that
 _QUEUE = 200  # of those ahead are asked how long they will wait; behind more than that it is an estimate
 
@@ -328,7 +329,7 @@ def queue(db: Db, account: str, what: Reservation, refusal: Refusal, now: dateti
     if refusal.wait > what.patience:
         leave(db, what.ticket)
         return refusal
-    until = us(now + timedelta(seconds=min(refusal.wait, LOOK)) + _GRACE)
+    until = us(now + timedelta(seconds=look(refusal.wait)) + _GRACE)
     if what.ticket is not None:
         kept = db.execute("UPDATE waiting SET until = ?, why = ? WHERE id = ?", (until, refusal.reason, what.ticket))
         if kept.rowcount:
@@ -337,6 +338,11 @@ def queue(db: Db, account: str, what: Reservation, refusal: Refusal, now: dateti
     row = (account, int(what.priority), what.cost, us(now), until, what.run, f"{what.endpoint} {what.subject}", refusal.reason)
     put = "INSERT INTO waiting (account, priority, cost, since, until, run, what, why) VALUES (?,?,?,?,?,?,?,?)"
     return replace(refusal, ticket=db.execute(put, row).lastrowid)
+
+
+def look(wait: float) -> float:
+    """Seconds after which one that waits so long looks again."""
+    return min(wait, max(LOOK, min(_SHARE * wait, _LONGEST)))
 
 
 def leave(db: Db, ticket: int | None) -> None:

@@ -289,12 +289,6 @@ class Reader:
         rows = self._ask("SELECT DISTINCT source FROM bars WHERE symbol = ? AND interval = ? ORDER BY 1", [symbol, interval])
         return [row[0] for row in rows.fetchall()]
 
-    def unheard_of(self, symbols: Sequence[str]) -> set[str]:
-        """Those of which nothing at all is stored, by any source and of any interval."""
-        few = ", ".join("?" * len(symbols))
-        told = " UNION ".join(f"SELECT symbol FROM {table} WHERE symbol IN ({few})" for table in ("coverage", "journal", "instruments"))
-        return set(symbols).difference(row[0] for row in self._ask(told, [*symbols] * 3).fetchall()) if symbols else set()
-
     def exchange_of(self, symbol: str) -> tuple[str, str, str] | None:
         """Exchange, zone and kind of a symbol, as a source told them last."""
         row = self._ask("SELECT exchange, zone, kind FROM instruments WHERE symbol = ? ORDER BY seen_at DESC LIMIT 1", [symbol]).fetchone()
@@ -302,7 +296,7 @@ class Reader:
 
     def query(self, sql: str) -> tuple[list[str], list[tuple[object, ...]], str]:
         """Column names and rows of the user's own statement; or what is wrong with it. The connection is read-only and reaches no
-        file and no network."""
+        file and no network: an error of the file is one of the store, and is raised."""
         import duckdb
 
         try:
@@ -311,6 +305,8 @@ class Reader:
                 return [], [], "there is no statement"
             names = [str(d[0]) for d in answer.description or ()]
             return names, answer.fetchall() if names else [], ""
+        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException):
+            raise
         except duckdb.Error as error:
             return [], [], str(error).splitlines()[0]
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
+from mdagent.store.contents import contents_of
 from mdagent.store.literal import literal, naive
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from mdagent.store.series import Ask
 
+_NAMED = 5  # chunks that are told by name
 OK, NOTE, BAD = "ok", "note", "bad"
 
 
@@ -54,6 +56,16 @@ _RULES = (
         f"SELECT {_BAR} AS what FROM bars GROUP BY symbol, interval, ts, source, adjustment HAVING count(*) > 1",
         "keys have more than one bar",
         _BUG,
+    ),
+    _Rule(
+        "number of bars",
+        "SELECT symbol || ' ' || interval || ' ' || source AS what FROM"
+        " (SELECT symbol, interval, source, adjustment, sum(inserted) AS told FROM journal GROUP BY ALL) LEFT JOIN"
+        " (SELECT symbol, interval, source, adjustment, count(*) AS held FROM bars GROUP BY ALL)"
+        " USING (symbol, interval, source, adjustment)"
+        " WHERE coalesce(held, 0) < told",
+        "series have fewer bars than came",
+        "mdagent fetch SYMBOL --refresh asks for them again",
     ),
     _Rule("batch of bars", _without("bars", _BAR, "journal"), "bars came with no batch of the journal", _BUG),
     _Rule("batch of quarantine", _without("quarantine", "symbol || ' ' || reason", "journal"), "rows came with no batch", _BUG),
@@ -105,6 +117,19 @@ def looks(ask: Ask, now: datetime) -> Iterator[Look]:
     yield Look("pages", OK, 0, f"{len(names)} tables read, all checksums right")
     for rule in _RULES:
         yield _look(ask, rule, now)
+    yield contents(ask)
+
+
+def contents(ask: Ask) -> Look:
+    """Are the bars of each batch those that were delivered? Read one by one, they are hashed again."""
+    found = contents_of(ask)
+    if not found.differ:
+        others = "; of the others some bars were there before, or gave way to later ones" if found.others else ""
+        words = f"hashed again: {found.hashed} of {found.hashed + found.others} batches, all as they came{others}"
+        return Look("contents of batches", OK, 0, words)
+    more = f" and {len(found.differ) - _NAMED} more" if len(found.differ) > _NAMED else ""
+    words = f"the bars of {len(found.differ)} of {found.hashed} batches are not those that came: {', '.join(found.differ[:_NAMED])}{more}"
+    return Look("contents of batches", BAD, len(found.differ), words, "mdagent fetch SYMBOL --refresh asks for them again")
 
 
 def _look(ask: Ask, rule: _Rule, now: datetime) -> Look:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mdagent.store.quota import STEPPED, UNSEEN, us
+from mdagent.store.quota import LOST, STEPPED, UNSEEN, us
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,4 +51,5 @@ def _move(db: Db, run: int, by: int, now: int) -> None:
     for table, columns in _FOLLOW.items():
         moved = ", ".join(f"{column} = {column} + {by:d}" for column in columns)
         db.execute(f"UPDATE {table} SET {moved}")
+    db.execute("UPDATE marks SET at = at + ? WHERE name = ?", (by, LOST))
     db.execute("INSERT OR REPLACE INTO marks VALUES (?, ?)", (STEPPED, now))

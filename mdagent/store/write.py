@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdagent.store.append import append
 from mdagent.store.cover import Coverage, among
@@ -16,7 +16,8 @@ from mdagent.store.schema import KEY
 from mdagent.store.upsert import Counts, Delivery, upsert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from array import array
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     import numpy as np
@@ -247,7 +248,12 @@ def _finding(number: int, key: list[str], finding: Finding) -> list[object]:
 
 def digest(bars: BarSet) -> str:
     """A hash of what was delivered: the same bars have the same digest, whenever and however they came."""
+    return digest_of((bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume))
+
+
+def digest_of(columns: Iterable[np.ndarray | array[Any]]) -> str:
+    """The hash of stamps and prices, which stand in the order of `digest`."""
     made = blake2b(digest_size=16)
-    for column in (bars.ts, bars.open, bars.high, bars.low, bars.close, bars.volume):
+    for column in columns:
         made.update(column.tobytes())
     return made.hexdigest()

@@ -9,11 +9,14 @@ from mdagent.errors import ConfigError
 from mdagent.wire.bounds import Limits, WireFailed, exchange
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import httpx
 
     from mdagent.clock import Clock
+
+    Around = Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport]
 
 __all__ = ["Limits", "Wire", "WireFailed", "WireOptions", "World", "open_wire"]
 
@@ -41,11 +44,11 @@ class WireOptions:
 class Wire:
     """One world, opened once per process. Its transport is made with the first request, in the loop that sends it."""
 
-    def __init__(self, world: World, clock: Clock, options: WireOptions, given: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, world: World, clock: Clock, options: WireOptions, around: Around | None = None) -> None:
         self.world: World = world
         self._clock = clock
         self._options = options
-        self._given = given
+        self._around = around
         self._transport: httpx.AsyncBaseTransport | None = None
 
     async def send(self, request: httpx.Request, limits: Limits = _DEFAULT_LIMITS) -> httpx.Response:
@@ -56,11 +59,11 @@ class Wire:
 
     async def aclose(self) -> None:
         """Close the connections. The wire may be used again, also in another event loop."""
-        if self._transport is not None and self._given is None:
+        if self._transport is not None:
             await self._transport.aclose()
 
     def _made(self) -> httpx.AsyncBaseTransport:
-        transport = self._inner()
+        transport = self._inner() if self._around is None else self._around(self._inner())
         if self._options.record is None:
             return transport
         from mdagent.wire.record import RecordingTransport
@@ -68,8 +71,6 @@ class Wire:
         return RecordingTransport(transport, self._options.record, self._options.secrets)
 
     def _inner(self) -> httpx.AsyncBaseTransport:
-        if self._given is not None:
-            return self._given
         if self.world == "sandbox":
             from mdagent.wire.sandbox import SandboxTransport
 
@@ -89,9 +90,9 @@ class Wire:
         return LiveTransport(self._options)
 
 
-def open_wire(world: World, clock: Clock, *, options: WireOptions, transport: httpx.AsyncBaseTransport | None = None) -> Wire:
-    """A wire to that world; nothing is loaded or connected yet. A `transport` that is given takes the place of the world's own, and is
-    its owner's to close. Raises ConfigError when the options contradict the world."""
+def open_wire(world: World, clock: Clock, *, options: WireOptions, around: Around | None = None) -> Wire:
+    """A wire to that world; nothing is loaded or connected yet. `around` stands between it and whoever sends. Raises
+    ConfigError when the options contradict the world."""
     if world == "replay":
         folder = options.replay
         if folder is None or not folder.is_dir():
@@ -100,4 +101,4 @@ def open_wire(world: World, clock: Clock, *, options: WireOptions, transport: ht
         if options.record is not None:
             msg = f"record folder {options.record}: replayed answers cannot be recorded again"
             raise ConfigError(msg, "record in the live world or in the sandbox")
-    return Wire(world, clock, options, transport)
+    return Wire(world, clock, options, around)

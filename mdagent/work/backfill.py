@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import FailureKind
 from mdagent.market import Interval
-from mdagent.work.many import ABREAST, Room, fetch_many
+from mdagent.work.many import SIDE_BY_SIDE, Places, fetch_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mdagent.work.report import Line
 
 GROUP = 500  # chunks that are looked at, planned and fetched together
+_MOST = 4 * GROUP  # that are begun and not done, however many of them wait
+_FOR_LACK_OF_TIME = (FailureKind.THROTTLED, FailureKind.DEADLINE, FailureKind.NETWORK_DOWN)
 _BY_MONTH = (Interval.M1, Interval.M5, Interval.M15, Interval.M30)
 
 
@@ -92,15 +94,15 @@ class Backfill:
     bench: Bench
     heard: Callable[[Chunk, Line], None]
     left: int = 0  # chunks that were not begun
+    places: Places = field(default_factory=Places)
     _open: int = 0
     _fewer: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self, groups: Iterable[Sequence[Chunk]]) -> None:
         """All groups; the next one is looked at as soon as the one before leaves a place free. Raises StoreError."""
-        room = Room()
         async with asyncio.TaskGroup() as tasks:
             for group in groups:
-                while self._open >= ABREAST:
+                while self._open >= _MOST or (self._open >= SIDE_BY_SIDE and not self.places.free):
                     self._fewer.clear()
                     await self._fewer.wait()
                 lacking = self._lacking(group)
@@ -108,7 +110,7 @@ class Backfill:
                     self.left += len(lacking)
                 elif lacking:
                     self._open += len(lacking)
-                    tasks.create_task(fetch_many([c.request for c in lacking], self.bench.desk(lacking, self._done(lacking)), room))
+                    tasks.create_task(fetch_many([c.request for c in lacking], self.bench.desk(lacking, self._done(lacking)), self.places))
 
     def _lacking(self, group: Sequence[Chunk]) -> list[Chunk]:
         there = self.bench.look([chunk for chunk in group if not chunk.refresh])
@@ -141,6 +143,6 @@ class Backfill:
         allowance, failure = self.bench.allowance, line.failure
         if allowance.ends is None or failure is None:
             return False
-        if failure.kind is FailureKind.THROTTLED:  # it would have waited beyond the end
-            allowance.over = True
-        return allowance.over and failure.kind in (FailureKind.THROTTLED, FailureKind.DEADLINE)
+        if failure.kind is FailureKind.THROTTLED or (failure.kind in _FOR_LACK_OF_TIME and self.bench.now() >= allowance.ends):
+            allowance.over = True  # it waited to the end, or would have waited beyond it
+        return allowance.over and failure.kind in _FOR_LACK_OF_TIME

@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from mdagent.errors import StoreError
-from mdagent.store.foreseen import Calendars
+from mdagent.store.foreseen import Calendars, Foreseen
 from mdagent.store.lock import taken_by_others
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from mdagent.clock import Clock
     from mdagent.store.bars import BarStore
@@ -47,7 +47,7 @@ class Clerk:
     clock: Clock
     leisurely: bool = False  # is he to wait until much has come together? Others get at the store meanwhile
     calendars: Calendars = field(default_factory=Calendars)
-    _blank: dict[str, int] = field(default_factory=dict)
+    _foreseen: dict[str, tuple[int, Foreseen]] = field(default_factory=dict)
     _waiting: list[_Errand] = field(default_factory=list)
     _trips: asyncio.Task[None] | None = None
 
@@ -56,18 +56,28 @@ class Clerk:
         Raises StoreError, and what the deed raises."""
         return cast("A", await self._send(deed, item, "fetch", writes=False))
 
-    async def bring(self, deed: Callable[[Writer, Sequence[Q]], Sequence[A]], item: Q, purpose: str) -> A:
-        """As `ask`, of a deed that writes. It is done once it is brought, whether or not the caller still waits. Raises StoreError: then
-        nothing of it is in the store."""
-        return cast("A", await self._send(deed, item, purpose, writes=True))
+    async def bring(self, deed: Callable[[Writer, Sequence[Q]], Sequence[A]], item: Q, about: str) -> A:
+        """As `ask`, of a deed that writes `about` a symbol. It is done once it is brought, whether or not the caller still waits. Raises
+        StoreError: then nothing of it is in the store."""
+        self.forget(about)
+        return cast("A", await self._send(deed, item, f"fetch {about}", writes=True))
 
-    def note_blank(self, symbols: Iterable[str], taken: int) -> None:
-        """The store, then `taken_by_others` so many times, held nothing at all of these symbols, of which nothing was brought yet."""
-        self._blank.update(dict.fromkeys(symbols, taken))
+    async def foresee(self, symbol: str) -> None:
+        """Look up now what will be asked about the symbol next. Raises StoreError."""
+        if symbol not in self._foreseen:
+            self._foreseen[symbol] = await self.ask(self._look_ahead, symbol)
 
-    def is_blank(self, symbol: str) -> bool:
-        """Is there nothing of the symbol in the store, for certain? Asked once: what is then fetched will be there."""
-        return self._blank.pop(symbol, None) == taken_by_others(self.store.path)
+    def foreseen(self, symbol: str) -> Foreseen | None:
+        """What was looked up, if that is still so: nobody has written about it since."""
+        taken, seen = self._foreseen.get(symbol, (0, None))
+        return seen if seen is not None and taken == taken_by_others(self.store.path) else None
+
+    def forget(self, symbol: str) -> None:
+        """It is not so any more, or will not be asked about."""
+        self._foreseen.pop(symbol, None)
+
+    def _look_ahead(self, reader: Reader | None, symbols: Sequence[str]) -> list[tuple[int, Foreseen]]:
+        return [(taken_by_others(self.store.path), Foreseen(reader, symbols, self.calendars).detached())] * len(symbols)
 
     async def finish(self) -> None:
         """Come home only when all that was brought is written. Raises StoreError."""

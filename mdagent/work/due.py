@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.market import Adjustment, Interval
-from mdagent.store.foreseen import Blank, Foreseen
+from mdagent.store.foreseen import Foreseen
 from mdagent.work.fit import tells_actions
 from mdagent.work.spans import gaps, latest_end, open_stretches
 
@@ -53,10 +53,15 @@ async def due(source: Source, stored: BarRequest, wanted: Adjustment | None, too
     they were adjusted anew, since a series may not hold two deliveries then. `wanted`: the basis that the bars are brought to, for which
     the window may be wider; None leaves it as it is. Raises StoreError."""
     asked = Asked(source, stored, wanted, refresh, tools)
-    if tools.clerk.is_blank(stored.symbol.ticker):
-        with suppress(LookupError):
-            return lacking(source, held(source, stored, wanted, Blank(tools.clerk.calendars), tools, refresh=refresh), tools)
-    return lacking(source, await tools.clerk.ask(held_all, asked), tools)
+    seen = tools.clerk.foreseen(stored.symbol.ticker)
+    if seen is None:
+        return lacking(source, await tools.clerk.ask(held_all, asked), tools)
+    try:
+        found = held(source, stored, wanted, seen, tools, refresh=refresh)
+    except LookupError:  # a calendar that nobody asked for yet: read at once, for who waits now chooses a source that others took meanwhile
+        with tools.store.reading() if tools.store.exists() else nullcontext() as reader:
+            found = held_all(reader, [asked])[0]
+    return lacking(source, found, tools)
 
 
 def held_all(reader: Reader | None, asked: Sequence[Asked]) -> list[Held]:

@@ -65,7 +65,7 @@ async def fetch(wish: Wish, tools: Tools) -> Line:
 
 def _offline(tried: Sequence[Line]) -> bool:
     """Have so many sources been out of reach that the others are not worth the wait?"""
-    return sum(line.failure is not None and line.failure.kind is FailureKind.NETWORK_DOWN for line in tried) >= _OUT_OF_REACH
+    return sum(line.failure is not None and line.failure.unreachable for line in tried) >= _OUT_OF_REACH
 
 
 def last_resort(wish: Wish, tried: Sequence[Line]) -> Server | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import Delivery
 from mdagent.quality.checks import Circumstances, judge
+from mdagent.quality.decimals import as_decimals
 from mdagent.quality.grade import arithmetic, bar_scores, grade
 from mdagent.quality.modes import BALANCED
 from mdagent.store.read import key_of
@@ -20,7 +22,7 @@ from mdagent.work.spans import first_pending, nothing, settle, within_depth
 from mdagent.work.telling import skew_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from datetime import datetime
 
     import numpy as np
@@ -45,6 +47,10 @@ _AHEAD = 60  # seconds that our clock may be ahead of a provider's before it is 
 _BACK = timedelta(minutes=300)  # for each minute of an interval: that many bars, and the nights between
 
 
+async def _nothing() -> None:
+    """To be done."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a fetch works with. `sessions` gives the sessions round a window, None where the calendar is unknown; `known` gives them as an
@@ -61,9 +67,10 @@ class Tools:
     known: Callable[[Reader, BarRequest], tuple[Sequence[Session] | None] | None] = lambda _reader, _request: None
     last_resort: bool = False  # every source is down: one of them may be probed
     others: bool = False  # sources follow that can be asked instead
+    choice: float = inf  # seconds that quota is waited for as long as nothing was sent, and another source may be asked
     mode: Mode = BALANCED
     brief: bool = False  # is a line told without reading a bar?
-    answered: Callable[[], None] = lambda: None  # is told that an answer has come, so that another may set out
+    answered: Callable[[], Awaitable[None]] = _nothing  # is told that an answer has come, so that another may set out
 
     @property
     def store(self) -> BarStore:
@@ -74,7 +81,7 @@ class Tools:
         """A call for that request, from now on."""
         deadline = self.clock.monotonic() + (request.deadline or self.deadline)
         asked = (request.interval.value, request.priority, self.last_resort, self.others)
-        return Call(endpoint, request.symbol.ticker, deadline, self.patience, *asked, afresh=afresh)
+        return Call(endpoint, request.symbol.ticker, deadline, self.patience, *asked, afresh=afresh, choice=self.choice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +140,11 @@ async def _ask(source: Source, lack: Due, tools: Tools, *, refresh: bool) -> Fil
     parts, notes = within_depth(lack.parts, source, now if tools.bounded_depth else None)
     done = Filled(lacking=Failure(FailureKind.NO_DATA, notes[0]) if notes else None, notes=tuple(notes))
     for window in parts:
-        result = await tools.gate.converse(source, partial(source.bars, window), tools.call("bars", request, afresh=refresh))
+        call = tools.call("bars", request, afresh=refresh)
+        result = await tools.gate.converse(source, partial(source.bars, window), replace(call, choice=inf) if done.sent else call)
         done = replace(done, sent=done.sent + sum(a.sent for a in result.attempts))
         if result.value is not None and window is parts[-1]:
-            tools.answered()
+            await tools.answered()
         came = await take(source, window, result, sessions, tools)
         tools.gate.forget(result)
         if refresh and result.value is not None:
@@ -158,7 +166,7 @@ async def take(
     now = result.came or tools.clock.now()
     came: Kept | Failure | None = result.failure
     if result.value is not None:
-        bars = replace(result.value, fetched_at=now)
+        bars = replace(as_decimals(result.value), fetched_at=now)
         if result.failure is not None and len(bars):  # pages up to the last one that came are settled, what follows is due still
             window = window.over(window.start, _after(bars, window))
         seen = seen_at(result.attempts, now) if tools.bounded_depth else now
@@ -169,7 +177,7 @@ async def take(
         came = result.failure or kept
     if isinstance(came, Failure) and came.kind is FailureKind.NO_DATA:
         empty = Laid(key_of(window, source.spec.name), (nothing(window, now),), now)  # so that it is not asked for again at once
-        await tools.clerk.bring(Writer.cover_all, empty, f"fetch {window.symbol}")
+        await tools.clerk.bring(Writer.cover_all, empty, window.symbol.ticker)
     assert came is not None  # noqa: S101  a result has a value or a failure
     return came
 
@@ -224,7 +232,7 @@ async def keep(  # noqa: PLR0913  an answer, what it was asked for, and who hear
     spans, sums = settle(window, verdict.absences, pending, seen or now), "\n".join(arithmetic(given))
     marks = bar_scores(given, verdict, kept), _not_before(kept, pending)
     batch = Batch(tools.gate.run, window, kept, *marks, verdict, given, sums, spans, now, tells_actions=bars.delivery.events)
-    return await tools.clerk.bring(Writer.keep_all, batch, f"fetch {window.symbol}")
+    return await tools.clerk.bring(Writer.keep_all, batch, window.symbol.ticker)
 
 
 async def before(bars: BarSet, window: BarRequest, tools: Tools) -> BarSet | None:

@@ -44,11 +44,13 @@ class Gone(NamedTuple):
 
 @dataclass(slots=True)
 class Foresight:
-    """One a plan. `at` is when the next question is asked; the first one, now."""
+    """One a plan. `at` is when the next question is asked; the first one, now. What waits already goes first, but for that of the run of
+    this name."""
 
     ledger: Ledger
     policy: Callable[[str], Policy]
     at: datetime
+    run: str = ""
     _began: datetime = field(init=False)
     _purse: Purse = field(init=False)
     _tallies: dict[str, Tally] = field(default_factory=dict)
@@ -95,6 +97,15 @@ class Foresight:
             gone = gone.more(slot, cost, price)
         return gone._replace(waited=(self.at - began).total_seconds(), refused=refused)
 
+    def open_tally(self, name: str, priority: Priority) -> Tally | None:
+        """The quota of a source as it stands; from when its breaker may open, where it refuses; None where no time ends that."""
+        standing, tally = self._outlook(name, "bars"), self._tally(name, priority)
+        if standing.kind is FailureKind.BREAKER_OPEN:
+            if standing.until is None:
+                return None
+            tally.first = max(tally.first, standing.until)
+        return tally
+
     def _outlook(self, name: str, endpoint: str) -> Outlook:
         key = (name, endpoint)
         if key not in self._standing:
@@ -114,6 +125,6 @@ class Foresight:
             made.first = max(now, block.until) if block else now
             for waiter in waiting(self.ledger, account, now):
                 slot = made.slot(waiter.cost, waiter.priority, now)
-                if waiter.priority <= priority and not isinstance(slot, Denied):
+                if waiter.run != self.run and waiter.priority <= priority and not isinstance(slot, Denied):
                     made.take(waiter.cost, slot)
         return self._tallies[name]

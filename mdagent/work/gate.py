@@ -4,12 +4,15 @@ Nothing else sends. A conversation that dies of an answer worth a second try is 
 again from memory, so only the request that failed goes out twice.
 """
 
+# long because: all that one request passes on its way stands in one place
+
 from __future__ import annotations
 
 import asyncio
 import logging
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import inf
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from mdagent.guard.allowance import Allowance
@@ -19,7 +22,7 @@ from mdagent.guard.limits import Denied, Grant, Refusal, span
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind, Retry
 from mdagent.market import Priority
 from mdagent.sources.base import COST
-from mdagent.store.quota import LOOK, NO_RULES, Lesson, Reservation, Rules
+from mdagent.store.quota import NO_RULES, Lesson, Reservation, Rules, look
 from mdagent.store.recall import failed_since, sent_since
 from mdagent.store.retries import take_retry
 from mdagent.wire.bounds import Limits, WireFailed
@@ -42,11 +45,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
+_QUIET = 600.0  # seconds between two tellings of one thing that is waited for
 _HOUR = timedelta(hours=1)
 _SYMBOL_MEMORY = timedelta(hours=24)
 _OURS, _LATELY = 5, timedelta(minutes=10)  # so many requests in that time that a source did not understand are held to be our fault
 _SHARE = 0.6  # of the time that is left, while others could still answer: who only drips is not to use up all of it
-_SHORTEST_WAIT, _SAME = 0.02, timedelta(seconds=LOOK)
+_SHORTEST_WAIT = 0.02
 MISTAKEN = "mistaken: "  # begins the reason why a symbol is not asked for, where the source takes it for another
 
 
@@ -74,7 +78,8 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class Call:
     """What the user asked of one source. `deadline` is on the monotonic clock; the time that it waits for its turn or for quota,
-    at most `patience` seconds, is not counted. `last_resort`: all other sources are down, so that an open breaker may be probed.
+    at most `patience` seconds, is not counted. The first answer is waited for `choice` seconds at most: as long as nothing is paid for,
+    another source may be asked instead. `last_resort`: all other sources are down, so that an open breaker may be probed.
     `others`: sources follow that can be asked instead, so that what is worth one more try is tried there and not here.
     `anyway`: ask also for what the plan did not include when it was asked for before. `afresh`: no answer of before will do."""
 
@@ -88,6 +93,7 @@ class Call:
     others: bool = False
     anyway: bool = False
     afresh: bool = False
+    choice: float = inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +130,10 @@ class Gate:
     world: str
     allowance: Allowance = field(default_factory=Allowance)
     spool: Spool | None = None
+    slept: float = 0.0  # seconds that all calls together have waited for quota
     _places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
     _degraded: set[str] = field(default_factory=set)
+    _told: dict[tuple[str, str], float] = field(default_factory=dict)  # from when a wait is told of again
     _paywalls: Paywalls = field(init=False)
     _addresses: Addresses = field(init=False)
 
@@ -149,6 +157,18 @@ class Gate:
                 await self.clock.sleep(pause)
             else:
                 return Result.of(value, None, telling)
+
+    def tell_wait(self, name: str, reason: str, words: str) -> None:
+        """Say what is waited for, of each source and reason once in a while, however many wait."""
+        now, key = self.clock.monotonic(), (name, reason)
+        if now >= self._told.get(key, now):
+            self._told[key] = now + _QUIET
+            self.say(words)
+
+    async def rest(self, seconds: float) -> None:
+        """Wait for quota."""
+        await self.clock.sleep(seconds)
+        self.slept += seconds
 
     async def _drive(self, source: Source, talk: Conversation[T], call: Call, telling: Telling) -> T:
         """One telling of the conversation. A failure is thrown into it, since it may know how to go on without this answer."""
@@ -271,11 +291,12 @@ class Gate:
         self, name: str, policy: Policy, request: httpx.Request, call: Call, telling: Telling
     ) -> tuple[Grant, asyncio.Semaphore] | Failure:
         """A grant and the place that is held with it, waiting for one as long as deadline or patience allow; else why there is none."""
-        cost, host, ticket, said = request.extensions.get(COST, 1), request.url.netloc.decode(), None, None
+        cost, host, ticket = request.extensions.get(COST, 1), request.url.netloc.decode(), None
         what = Reservation(call.endpoint, host, self.run, call.subject, cost, cost * policy.usd, call.interval, call.priority)
         try:
             while True:
-                left = max(call.patience - telling.waited, call.deadline + telling.waited - self.clock.monotonic())
+                most = call.patience if telling.known else min(call.patience, call.choice)
+                left = max(most - telling.waited, call.deadline + telling.waited - self.clock.monotonic())
                 what = replace(what, patience=left, ticket=ticket, last_resort=call.last_resort)
                 answer, place = await self._try(name, policy, what, telling)
                 ticket = answer.ticket if isinstance(answer, Refusal) else None
@@ -286,11 +307,9 @@ class Gate:
                 told = f"{answer.reason}; free again at {answer.until:%Y-%m-%d %H:%M:%S}Z"
                 if ticket is None:
                     return Failure(FailureKind.THROTTLED, f"{name}: {told}", until=answer.until)
-                if said is None or said.reason != answer.reason or abs(answer.until - said.until) > _SAME:
-                    self.say(f"waiting {answer.wait:.1f} s for {name}: {told}")
-                    said = answer
-                wait = min(max(answer.wait, _SHORTEST_WAIT), LOOK)
-                await self.clock.sleep(wait)
+                self.tell_wait(name, answer.reason, f"waiting {answer.wait:.1f} s for {name}: {told}")
+                wait = max(look(answer.wait), _SHORTEST_WAIT)
+                await self.rest(wait)
                 telling.waited += wait
         finally:
             if ticket is not None:  # cancelled

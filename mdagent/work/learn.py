@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 from mdagent.guard.outcome import Failure
@@ -74,7 +75,7 @@ def days_since(stored: BarRequest, basis: Adjustment, since: datetime, now: date
 async def _ask_actions(source: Source, stored: BarRequest, need: Need, tools: Tools) -> Filled:
     now = tools.clock.now()
     begin = partial(source.actions, stored.symbol, need.since, now + timedelta(days=1), payments=need.kinds == "all")
-    result = await tools.gate.converse(source, begin, tools.call("actions", stored))
+    result = await tools.gate.converse(source, begin, replace(tools.call("actions", stored), choice=inf))
     sent = sum(a.sent for a in result.attempts)
     if result.failure is not None or result.value is None:
         told = result.failure.detail if result.failure else "no answer"
@@ -83,5 +84,5 @@ async def _ask_actions(source: Source, stored: BarRequest, need: Need, tools: To
         return Filled(sent, Failure(kind, words) if kind else None)
     known = Known(need.kinds, Span(need.since, now, COMPLETE, None))
     heard = Heard(stored.symbol.ticker, source.spec.name, Told(result.value, now, known=known))
-    restated = await tools.clerk.bring(Writer.hear_all, heard, f"actions {stored.symbol}")
+    restated = await tools.clerk.bring(Writer.hear_all, heard, stored.symbol.ticker)
     return Filled(sent, restated=restated)

@@ -23,7 +23,7 @@ from mdagent.work.many import SIDE_BY_SIDE
 from mdagent.work.report import Considered, Line, Planned
 from mdagent.work.spans import BEGINNING, latest_end
 from mdagent.work.standing import cached
-from mdagent.work.together import alike, shares
+from mdagent.work.together import alike, fitting, shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,7 +138,8 @@ class Rehearsal:
         """The requests that several symbols share, as far as quota and budgets let them go. They come before all others."""
         with self._sight() as sight:
             lacking = list(self._lacking(wishes, sight))
-        for group in alike(lacking):
+        chosen = {wish.request for wish in wishes if len(wish.servers) > 1}
+        for group in fitting(alike(lacking), chosen, lambda name: self.foresight.policy(name).windows):
             name, (first, _) = group.source.spec.name, group.members[0]
             talk = Talk.of("batch", partial(group.source.batch, group.windows))
             gone = self.foresight.hold(name, talk, first.priority)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from mdagent.guard.limits import usable
 from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import BarSet
 from mdagent.store.flights import land
 from mdagent.store.write import Kept
+from mdagent.work.dry import Talk
 from mdagent.work.due import held, lacking
 from mdagent.work.fill import Filled, take
 from mdagent.work.flight import series_of, take_off
@@ -18,9 +21,10 @@ from mdagent.work.gate import Call, Result
 from mdagent.work.spans import within_depth
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from mdagent.guard.limits import Window
     from mdagent.market import BarRequest
     from mdagent.sources.base import Source
     from mdagent.store.read import Reader
@@ -52,7 +56,7 @@ async def fetch_together(wishes: Sequence[Wish], tools: Tools) -> dict[BarReques
     """Ask for the windows that several symbols lack alike. What does not come so is left to the fetch of the single symbol.
     Raises StoreError."""
     shared: dict[BarRequest, Shared] = {}
-    groups = alike(_lacking(wishes, tools))
+    groups = _groups(wishes, tools)
     able = {
         series: (group.source.spec.name, window) for group in groups for series, window in zip(group.series, group.windows, strict=True)
     }
@@ -61,7 +65,7 @@ async def fetch_together(wishes: Sequence[Wish], tools: Tools) -> dict[BarReques
         for series in sorted(able):  # all in one order, so that no two processes wait for each other
             rights.add(await take_off(*able[series], tools))
         members = {asked for group in groups for asked, _ in group.members}
-        groups = alike(_lacking([w for w in wishes if w.request in members], tools))  # others may have fetched some meanwhile
+        groups = _groups([w for w in wishes if w.request in members], tools)  # others may have fetched some meanwhile
         _land(rights, able.keys() - {series for group in groups for series in group.series}, tools)
         for group in groups:
             sent, came = await _ask(group, tools)
@@ -97,6 +101,11 @@ class Group(NamedTuple):
         return [series_of(self.source.spec.name, window) for _, window in self.members]
 
     @property
+    def costs(self) -> int:
+        """Credits of all its requests."""
+        return sum(Talk.of("batch", partial(self.source.batch, self.windows)).costs)
+
+    @property
     def saves(self) -> bool:
         """Does that take fewer requests than one symbol after another?"""
         needed = self.source.batch_requests(self.windows)
@@ -118,6 +127,25 @@ def alike(lack: Iterable[tuple[Source, BarRequest, Sequence[BarRequest]]]) -> li
             groups.setdefault(key, []).append((source, asked, only))
     made = [Group(found[0][0], tuple((a, w) for _, a, w in found)) for found in groups.values() if len(found) >= _FEWEST]
     return [group for group in made if group.saves]
+
+
+def fitting(groups: Iterable[Group], chosen: Container[BarRequest], windows: Callable[[str], Sequence[Window]]) -> list[Group]:
+    """The groups; where sharing saves requests but no quota, of those that others could serve as well (`chosen`) no more than the shortest
+    window takes at once: the rest is for whoever is free, rather than one source be kept waiting for while others idle."""
+    made = []
+    for group in groups:
+        first, shares = group.members[0][0], windows(group.source.spec.name)
+        room = min((usable(w, first.priority, 1).limit for w in shares if w.of == "credits"), default=len(group.members))
+        if room >= len(group.members) or first not in chosen or group.costs < len(group.members):
+            made.append(group)
+        elif room >= _FEWEST:
+            made.append(group._replace(members=group.members[:room]))
+    return made
+
+
+def _groups(wishes: Sequence[Wish], tools: Tools) -> list[Group]:
+    chosen = {wish.request for wish in wishes if len(wish.servers) > 1}
+    return fitting(alike(_lacking(wishes, tools)), chosen, lambda name: tools.gate.policy(name).windows)
 
 
 def _lacking(wishes: Sequence[Wish], tools: Tools) -> Iterator[tuple[Source, BarRequest, list[BarRequest]]]:
@@ -152,14 +180,20 @@ async def _ask(group: Group, tools: Tools) -> tuple[int, dict[BarRequest, Filled
     call = Call("batch", subject, tools.clock.monotonic() + tools.deadline * max(1, len(windows) // 20), tools.patience, *first)
     result = await tools.gate.converse(group.source, partial(group.source.batch, windows), call)
     came: dict[BarRequest, Filled] = {}
-    for window, found in zip(windows, result.value or (), strict=False):
+
+    async def keep(window: BarRequest, found: BarSet | Failure) -> None:
         if isinstance(found, BarSet):
-            kept = await take(group.source, window, Result(found, None, result.attempts, came=result.came), tools.sessions(window), tools)
+            one = Result(found, None, result.attempts, came=result.came)
+            kept = await take(group.source, window, one, tools.sessions(window), tools)
             if isinstance(kept, Kept):
                 came[window] = Filled.by(kept)
-        elif isinstance(found, Failure) and found.kind is FailureKind.UNKNOWN_SYMBOL:
+        elif found.kind is FailureKind.UNKNOWN_SYMBOL:
             tools.gate.remember_unknown(group.source.spec.name, window.symbol.ticker, found)
-        elif isinstance(found, Failure) and found.kind is FailureKind.NO_DATA:
+        elif found.kind is FailureKind.NO_DATA:
             await take(group.source, window, Result(None, found, result.attempts), tools.sessions(window), tools)
+
+    async with asyncio.TaskGroup() as keeping:  # at once, so that they are written together
+        for window, found in zip(windows, result.value or (), strict=False):
+            keeping.create_task(keep(window, found))
     tools.gate.forget(result)
     return sum(a.sent for a in result.attempts), came

@@ -134,7 +134,7 @@ def test_what_a_killed_first_run_leaves_is_cleared_away(tmp_path: Path, small_ca
 STRACE = ("strace", "-f", "-qq", "-o", "/dev/null")
 
 
-@pytest.mark.drill
+@pytest.mark.drill(number="D2")
 @pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here")
 @pytest.mark.parametrize("call", ["pwrite64", "write", "ftruncate", "fsync", "fdatasync", "rename"])
 def test_a_first_run_killed_at_any_write_needs_no_repair(call: str, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from mdagent.clock import VirtualClock
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mdagent.wire import Around
+
 NOW = datetime(2024, 2, 5, 22, 0, tzinfo=UTC)  # a Monday, an hour after the close in New York
 JANUARY = ("--start", "2024-01-02", "--end", "2024-02-01")
 HEADER = "symbol,interval,ts,open,high,low,close,volume,source,adjustment,currency,grade,score,provisional"
@@ -65,12 +67,13 @@ class Shell:
     environ: dict[str, str] = field(default_factory=dict)
     clock: VirtualClock = field(default_factory=lambda: VirtualClock(NOW))
     screens: tuple[bool, bool] = (False, False)  # are standard output and standard error terminals?
+    around: Around | None = None  # what stands between the providers and whoever asks them
 
     def run(self, *words: str, **environ: str) -> Said:
         """One command; `environ` holds for this one alone."""
         out, err = (Screen() if screen else StringIO() for screen in self.screens)
         around = {"MDAGENT_HOME": str(self.cwd / "home"), "MDAGENT_SANDBOX": "1"} | self.environ | environ
-        terminal = Terminal({k: v for k, v in around.items() if v}, self.cwd, out, err, given_clock=self.clock)
+        terminal = Terminal({k: v for k, v in around.items() if v}, self.cwd, out, err, given_clock=self.clock, around=self.around)
         return Said(main(list(words), terminal), out.getvalue(), err.getvalue())
 
     def good(self, *words: str, **environ: str) -> Said:

@@ -276,9 +276,10 @@ def test_progress_as_json_is_an_object_a_line(shell: Shell) -> None:
     said = shell.good("backfill", *THREE, *JANUARY, "--progress", "json")
     events = [strict(line) for line in said.err.splitlines()]
     assert [e["event"] for e in events][-2:] == ["progress", "summary"]
-    assert events[-2] | {"seconds": 0, "symbol": ""} == {
+    assert events[-2]["quota_left"]["yahoo"] == 0.95
+    assert events[-2] | {"seconds": 0, "symbol": "", "quota_left": {}} == {
         "event": "progress", "done": 3, "of": 3, "failed": 0, "bars_new": 63, "bars_revised": 0, "requests": 3, "seconds": 0,
-        "eta_seconds": 0.0, "symbol": "",
+        "eta_seconds": 0.0, "symbol": "", "quota_left": {},
     }  # fmt: skip
     assert events[-1]["exit_code"] == 0
 

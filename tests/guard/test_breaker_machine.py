@@ -356,6 +356,6 @@ def test_no_order_of_events_tells_the_breaker_from_its_model() -> None:
     assert run(60, same=True) <= LEGAL
 
 
-@pytest.mark.drill
+@pytest.mark.drill(number="D25")
 def test_no_order_of_events_in_two_thousand_times_fifty_tells_the_breaker_from_its_model() -> None:
     assert run(2000, same=False) == LEGAL

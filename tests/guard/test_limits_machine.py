@@ -298,6 +298,6 @@ def test_no_order_of_events_tells_the_limiter_from_its_model() -> None:
     run(60, same=True)
 
 
-@pytest.mark.drill
+@pytest.mark.drill(number="D25")
 def test_no_order_of_events_in_two_thousand_times_fifty_tells_the_limiter_from_its_model() -> None:
     run(2000, same=False)

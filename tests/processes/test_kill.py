@@ -73,7 +73,7 @@ def test_after_a_kill_the_store_opens_and_holds_all_that_was_acknowledged_once(t
     assert drill(tmp_path, 8, seed)
 
 
-@pytest.mark.drill
+@pytest.mark.drill(number="D1")
 @pytest.mark.parametrize("seed", [random.SystemRandom().randrange(10**6)])
 def test_after_fifty_kills_the_store_opens_and_holds_all_that_was_acknowledged_once(
     tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]

@@ -78,7 +78,7 @@ def test_six_processes_stay_inside_the_quota_although_three_are_killed_while_the
     assert counted.most(0.5) <= 20
 
 
-@pytest.mark.drill
+@pytest.mark.drill(number="D12")
 def test_eight_processes_use_up_a_quota_and_four_of_them_are_killed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """39 s in which six bursts of 20 are usable: at 0, 7, 14, 21, 28 and 35 s. Four of the eight die at 17.5 s, while all wait for the
     fourth burst; of that one the living get no more than what the places of the dead leave, so the kill may cost four of 120 requests."""

@@ -16,8 +16,8 @@ from mdagent.clock import SystemClock
 from mdagent.store.bars import BarStore
 from tests.processes.program import PATIENCE, Program
 
-COUNT = 12
-MANY = ",".join(f"SYM{n:05}" for n in range(1, COUNT + 1))
+COUNT = 60  # more than are under way at once
+MANY = ",".join([f"SYM{n:05}" for n in range(1, 2 * COUNT) if n % 10 != 7][:COUNT])
 WINDOW = ("--start", "2024-01-02", "--end", "2024-02-01", "--csv")
 
 

@@ -74,7 +74,7 @@ def test_two_writers_and_two_readers_and_the_program_itself_share_a_store_withou
     assert len(account.reads) >= 2
 
 
-@pytest.mark.drill
+@pytest.mark.drill(number="D4")
 def test_two_writers_and_five_readers_share_a_store_for_a_minute(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     account = share(tmp_path, writers=2, readers=5, seconds=60.0)
     with capsys.disabled():
