@@ -106,7 +106,7 @@ def as_yaml(experiment: Experiment) -> str:
         f"seed: {experiment.seed}",
         f"sources: [{', '.join(experiment.sources)}]",
         f"latency: {experiment.latency:g}s",
-        "phases: {" + ", ".join(f"{name}: {seconds:g}s" for name, seconds in experiment.phases._asdict().items()) + "}",
+        "phases: {" + ", ".join(f"{name}: {seconds:.12g}s" for name, seconds in experiment.phases._asdict().items()) + "}",
         "load:",
         *(f"  - {_habit(habit)}" for habit in experiment.load),
         "hypothesis:",
@@ -121,14 +121,14 @@ def _habit(habit: Habit) -> str:
     told = {
         "who": habit.who,
         "asks": habit.asks,
-        "every": f"{habit.every:g}s",
+        "every": f"{habit.every:.12g}s",
         "symbols": f"[{', '.join(habit.symbols)}]" if habit.symbols else None,
         "fresh": "true" if habit.fresh else None,
         "together": habit.together if habit.together > 1 else None,
         "interval": habit.interval,
-        "back": f"{habit.back:g}s",
-        "deadline": f"{habit.deadline:g}s",
-        "after": f"{habit.after:g}s" if habit.after else None,
+        "back": f"{habit.back:.12g}s",
+        "deadline": f"{habit.deadline:.12g}s",
+        "after": f"{habit.after:.12g}s" if habit.after else None,
         "cross_check": habit.cross_check or None,
         "hours": f"[{habit.hours[0]:g}, {habit.hours[1]:g}]" if habit.hours else None,
     }
@@ -139,11 +139,11 @@ def _told(fault: Fault) -> str:
     told = {
         "kind": fault.kind,
         "sources": f"[{', '.join(fault.sources)}]" if fault.sources else None,
-        "start": f"{fault.start:g}s",
-        "for": f"{fault.seconds:g}s" if fault.seconds < float("inf") else None,
+        "start": f"{fault.start:.12g}s",
+        "for": f"{fault.seconds:.12g}s" if fault.seconds < float("inf") else None,
         "probability": f"{fault.probability:g}",
     }
-    return _flow(told | {key: f'"{value}"' if isinstance(value, str) else f"{value:g}" for key, value in fault.settings.items()})
+    return _flow(told | {key: f'"{value}"' if isinstance(value, str) else f"{value:.12g}" for key, value in fault.settings.items()})
 
 
 def _flow(told: Mapping[str, object]) -> str:

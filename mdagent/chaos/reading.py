@@ -223,9 +223,9 @@ def _fault(place: _Place) -> list[Fault]:
         raise _refused(place, "kind is missing")
     common = {key: _FAULT[key](one) for key, one in told.items() if key in _FAULT}
     settings = {key: _setting(one) for key, one in told.items() if key not in _FAULT}
-    start, every = common.get("start", 0.0), common.get("every")
-    if every is not None and not common.get("for", every) < every:
-        raise _refused(told["every"], "must be longer than the fault is on each time (for)")
+    start, again = common.get("start", 0.0), common.get("again")
+    if again is not None and not common.get("for", again) < again:
+        raise _refused(told["again"], "must be longer than the fault is on each time (for)")
     seconds, probability = common.get("for", float("inf")), common.get("probability", 1.0)
     made = Fault(common["kind"], common.get("sources", ()), start, seconds, probability, settings)
     try:
@@ -233,7 +233,7 @@ def _fault(place: _Place) -> list[Fault]:
     except ConfigError as error:
         msg = f"{place.file}:{place.node.line}: {place.path}: {error.message}"
         raise ConfigError(msg, error.hint) from None
-    return [first] if every is None else [first._replace(start=start + n * every) for n in range(common.get("times", _MOST_TIMES))]
+    return [first] if again is None else [first._replace(start=start + n * again) for n in range(common.get("times", _MOST_TIMES))]
 
 
 def _setting(place: _Place) -> object:
@@ -262,7 +262,7 @@ _FAULT: dict[str, Callable[[_Place], Any]] = {
     "start": _span,
     "for": _positive_span,
     "probability": _number,
-    "every": _positive_span,
+    "again": _positive_span,
     "times": _whole(1, 1000),
 }
 _PHASES: dict[str, Callable[[_Place], Any]] = {"before": _positive_span, "during": _positive_span, "after": _positive_span}

@@ -26,7 +26,7 @@ hypothesis:
   failover_p95: 300ms
   wrong_bars: 0
 faults:
-  - {kind: latency, sources: [yahoo], start: 5s, for: 5s, every: 10s, times: 3, delay: 2s}
+  - {kind: latency, sources: [yahoo], start: 5s, for: 5s, again: 10s, times: 3, delay: 2s}
 """
 
 
@@ -53,7 +53,7 @@ def test_an_experiment_is_what_its_file_says() -> None:
         ("99.5%", "-1", "x.yaml:9: hypothesis.availability is -1: must be a number", "mdagent chaos new"),
         ("kind: latency", "kind: latenzy", "x.yaml:13: faults[0]: fault 'latenzy': there is no such kind", "did you mean latency?"),
         ("delay: 2s", "delai: 2s", "x.yaml:13: faults[0]: fault latency: it has no setting 'delai'", "it has delay, jitter"),
-        ("every: 10s", "every: 4s", "x.yaml:13: faults[0].every is '4s': must be longer", "mdagent chaos new"),
+        ("again: 10s", "again: 4s", "x.yaml:13: faults[0].again is '4s': must be longer", "mdagent chaos new"),
         ("fresh: true, ", "", "x.yaml:7: load[1] it asks for no symbol", "say symbols: 10"),
         ("who: chart", "who: prompt", "x.yaml:5: load two have the same name", "mdagent chaos new"),
         ("clock: 2024-02-05T15:00:00Z", "clock: monday", "x.yaml:2: clock is 'monday': must be an instant", "mdagent chaos new"),
