@@ -10,7 +10,7 @@ from mdagent.chaos.probes import PROBES
 from mdagent.config.files import Node, parse
 from mdagent.config.scalars import did_you_mean, shown
 from mdagent.errors import ConfigError, MdagentError
-from mdagent.wire.faults import Fault, completed
+from mdagent.wire.faults import KINDS, Fault, completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +23,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 _ASKS = ("quote", "fetch", "backfill", "status")
 _INTERVALS = ("1m", "5m", "15m", "30m", "1h", "1d")
 _MOST_SYMBOLS = 1000
+_REAL = ("proxy", "host")
 _MOST_TIMES = 100  # that a fault comes again, where it is not said
 
 
@@ -233,6 +234,10 @@ def _fault(place: _Place) -> list[Fault]:
     except ConfigError as error:
         msg = f"{place.file}:{place.node.line}: {place.path}: {error.message}"
         raise ConfigError(msg, error.hint) from None
+    if KINDS[first.kind].where in _REAL:
+        raise _refused(
+            told["kind"], "needs real sockets and processes, and time is simulated here", "mdagent chaos list --faults names others"
+        )
     return [first] if again is None else [first._replace(start=start + n * again) for n in range(common.get("times", _MOST_TIMES))]
 
 

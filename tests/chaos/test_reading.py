@@ -53,6 +53,13 @@ def test_an_experiment_is_what_its_file_says() -> None:
         ("99.5%", "-1", "x.yaml:9: hypothesis.availability is -1: must be a number", "mdagent chaos new"),
         ("kind: latency", "kind: latenzy", "x.yaml:13: faults[0]: fault 'latenzy': there is no such kind", "did you mean latency?"),
         ("delay: 2s", "delai: 2s", "x.yaml:13: faults[0]: fault latency: it has no setting 'delai'", "it has delay, jitter"),
+        ("kind: latency, ", "kind: disk_full, ", "x.yaml:13: faults[0]: fault disk_full: it has no setting 'delay'", "it has room"),
+        (
+            "kind: latency, sources: [yahoo], start: 5s, for: 5s, again: 10s, times: 3, delay: 2s",
+            "kind: disk_full",
+            "x.yaml:13: faults[0].kind is 'disk_full': needs real sockets and processes",
+            "chaos list --faults",
+        ),
         ("again: 10s", "again: 4s", "x.yaml:13: faults[0].again is '4s': must be longer", "mdagent chaos new"),
         ("fresh: true, ", "", "x.yaml:7: load[1] it asks for no symbol", "say symbols: 10"),
         ("who: chart", "who: prompt", "x.yaml:5: load two have the same name", "mdagent chaos new"),
