@@ -6,6 +6,7 @@ other takes the same course each time, and hours of it pass in seconds.
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
 
 class Ended(BaseException):
     """The run is over: who waits for the clock goes no further."""
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """A task that was stopped with its person is none, whenever its loop comes to speak of it."""
+    return not (record.exc_info and isinstance(record.exc_info[1], Ended))
+
+
+logging.getLogger("asyncio").addFilter(_is_news)
 
 
 class SharedClock(VirtualClock):
