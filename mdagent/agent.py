@@ -34,10 +34,11 @@ if TYPE_CHECKING:
     from mdagent.sources.base import Source
     from mdagent.store.bars import BarStore
     from mdagent.store.ledger import Ledger
+    from mdagent.store.read import Reader
     from mdagent.wire import Around
     from mdagent.work.ask import Ask, Events
     from mdagent.work.backfill import Bench, Chunk
-    from mdagent.work.clerk import Clerk
+    from mdagent.work.clerk import Ahead, Clerk
     from mdagent.work.compare import Comparison, How
     from mdagent.work.doubt import Doubt
     from mdagent.work.fetch import Tools
@@ -92,6 +93,7 @@ class Agent:
     _ledger: Ledger | None = None
     _epoch: int = -1
     _patient: bool = False  # a long run leaves the store to others first
+    _ahead: Ahead | None = None
     _edited: bool = False
     _roster: Roster | None = None
     _form: Form | None = None
@@ -348,9 +350,22 @@ class Agent:
         with self.store.reading() as reader:
             found = {r: served for r in requests if (served := cached(reader, r, names, read_sessions, now))}
             if len(found) < len(requests):
+                self._look_ahead(reader, [r for r in requests if r not in found])
                 return {r: line for r, (line, _) in found.items()}, []
             lines, rows = whole_series(reader, [found[r] for r in requests], names)
             return dict(zip(requests, lines, strict=True)), rows
+
+    def _look_ahead(self, reader: Reader, requests: Sequence[BarRequest]) -> None:
+        """What will be asked of the store next, while it is open."""
+        from functools import partial
+
+        from mdagent.work.calendar import known_sessions
+        from mdagent.work.clerk import look_ahead
+        from mdagent.work.spans import latest_end
+
+        known = partial(known_sessions, closures=self.settings.sessions.closures)
+        to_date = [r.over(r.start, max(r.end, latest_end(r.interval, self.clock.now()))) for r in requests]
+        self._ahead = look_ahead(reader, self.store.path, [*requests, *to_date], known)
 
     def _confirmed(
         self, lines: dict[BarRequest, Line], rows: list[tuple[object, ...]], heard: Sequence[str], doubt: Doubt
@@ -515,7 +530,8 @@ class Agent:
         """Who goes to the store for all; what was brought to him is written before this ends, however it ends."""
         from mdagent.work.clerk import Clerk
 
-        clerk = Clerk(self.store, self.clock, leisurely)
+        ahead, self._ahead = self._ahead, None
+        clerk = Clerk(self.store, self.clock, leisurely, *(ahead or ()))
         try:
             yield clerk
         finally:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from mdagent.errors import StoreError
 from mdagent.store.foreseen import Calendars, Foreseen
@@ -16,8 +16,10 @@ from mdagent.store.lock import taken_by_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from mdagent.clock import Clock
+    from mdagent.market import BarRequest
     from mdagent.store.bars import BarStore
     from mdagent.store.read import Reader
     from mdagent.store.write import Writer
@@ -39,6 +41,23 @@ class _Errand:
     answer: asyncio.Future[Any]
 
 
+class Ahead(NamedTuple):
+    """What the next questions will be about, looked up while the store was open for something else."""
+
+    calendars: Calendars
+    seen: dict[str, tuple[int, Foreseen]]
+
+
+def look_ahead(reader: Reader, path: Path, windows: Sequence[BarRequest], known: Callable[[Reader, BarRequest], object]) -> Ahead:
+    """For these windows; `known` reads the sessions round one."""
+    calendars = Calendars()
+    seen = Foreseen(reader, (window.symbol.ticker for window in windows), calendars)
+    for window in windows:
+        known(seen, window)
+    found = (taken_by_others(path), seen.detached())
+    return Ahead(calendars, {window.symbol.ticker: found for window in windows})
+
+
 @dataclass(eq=False)
 class Clerk:
     """Asks and writes in another thread, so that answers arrive and are judged meanwhile; on a virtual clock at once."""
@@ -47,7 +66,7 @@ class Clerk:
     clock: Clock
     leisurely: bool = False  # is he to wait until much has come together? Others get at the store meanwhile
     calendars: Calendars = field(default_factory=Calendars)
-    _foreseen: dict[str, tuple[int, Foreseen]] = field(default_factory=dict)
+    ahead: dict[str, tuple[int, Foreseen]] = field(default_factory=dict)  # what was looked up of a symbol, when it was taken so often
     _waiting: list[_Errand] = field(default_factory=list)
     _trips: asyncio.Task[None] | None = None
 
@@ -64,17 +83,17 @@ class Clerk:
 
     async def foresee(self, symbol: str) -> None:
         """Look up now what will be asked about the symbol next. Raises StoreError."""
-        if symbol not in self._foreseen:
-            self._foreseen[symbol] = await self.ask(self._look_ahead, symbol)
+        if symbol not in self.ahead:
+            self.ahead[symbol] = await self.ask(self._look_ahead, symbol)
 
     def foreseen(self, symbol: str) -> Foreseen | None:
         """What was looked up, if that is still so: nobody has written about it since."""
-        taken, seen = self._foreseen.get(symbol, (0, None))
+        taken, seen = self.ahead.get(symbol, (0, None))
         return seen if seen is not None and taken == taken_by_others(self.store.path) else None
 
     def forget(self, symbol: str) -> None:
         """It is not so any more, or will not be asked about."""
-        self._foreseen.pop(symbol, None)
+        self.ahead.pop(symbol, None)
 
     def _look_ahead(self, reader: Reader | None, symbols: Sequence[str]) -> list[tuple[int, Foreseen]]:
         return [(taken_by_others(self.store.path), Foreseen(reader, symbols, self.calendars).detached())] * len(symbols)

@@ -47,13 +47,15 @@ def checked(shell: Shell, code: int = 0) -> dict[str, dict[str, str]]:
 
 
 def wasteful(shell: Shell) -> None:
-    """Nine tenths of the bars are gone."""
+    """Nine tenths of the bars are gone from the middle of the file."""
     spoil(
         shell,
         "INSERT INTO bars SELECT bars.* REPLACE (ts - INTERVAL 30 YEAR - INTERVAL 1 MINUTE * n AS ts, open + random() AS open)"
         " FROM bars, range(20000) r(n)",
         "CHECKPOINT",
-        "DELETE FROM bars WHERE ts < TIMESTAMP '2000-01-01'",
+        "INSERT INTO bars SELECT bars.* REPLACE (ts - INTERVAL 50 YEAR AS ts) FROM bars WHERE ts > TIMESTAMP '2000-01-01'",
+        "CHECKPOINT",
+        "DELETE FROM bars WHERE ts BETWEEN TIMESTAMP '1980-01-01' AND TIMESTAMP '2000-01-01'",
         "CHECKPOINT",
     )
 
