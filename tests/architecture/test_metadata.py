@@ -11,7 +11,7 @@ import pytest
 import mdagent
 from tests.architecture.trees import TOP, metadata
 
-PROMISED = {"help", "demo", "test", "check", "bench", "drill", "fuzz", "docs", "lock", "clean"}
+PROMISED = {"help", "demo", "test", "check", "bench", "drill", "chaos", "mutants", "fuzz", "docs", "lock", "clean"}
 
 
 def read(name: str) -> str:
