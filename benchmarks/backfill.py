@@ -14,6 +14,7 @@ import asyncio
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -84,11 +85,7 @@ def run(words: list[str], environ: Mapping[str, str]) -> tuple[float, float, int
 
 def ours(url: str, symbols: int, at_once: int, home: Path, environ: Mapping[str, str]) -> tuple[float, float, int]:
     """The command that cron runs, into a store with one other symbol: calendars are there, as on any machine after its first day."""
-    store = home / "sandbox" / "bars.duckdb"
-    for path in store.parent.glob("bars.duckdb*"):
-        path.unlink()
-    for path in home.rglob("ledger.db*"):
-        path.unlink()
+    shutil.rmtree(home / "sandbox", ignore_errors=True)
     told = {
         "MDAGENT_HOME": str(home),
         "MDAGENT_SANDBOX": "1",
