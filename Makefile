@@ -8,7 +8,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-.PHONY: help demo test check bench drill fuzz docs lock clean
+.PHONY: help demo test check bench drill chaos mutants fuzz docs lock clean
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):[^#]*## (.*)/make \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '%-12s %s\n' "$$name" "$$what"; done
@@ -38,6 +38,12 @@ bench: $(READY) ## measure; the figures in the README come from here
 
 drill: $(READY) ## the slow tests: real processes under load, kills, whole scenarios (ONLY=D4: those of one drill, see docs/drills.md)
 	$(BIN)/python -m pytest -m "$(if $(ONLY),drill(number='$(ONLY)'),drill)"
+
+chaos: $(READY) ## the standard suite of experiments; its table goes into docs/chaos.md
+	$(BIN)/python benchmarks/chaos.py --write docs/chaos.md
+
+mutants: $(READY) ## each safeguard switched off in turn, and the experiment that notices
+	$(BIN)/python -m tests.chaos.mutants
 
 fuzz: $(READY) ## a million spoilt or random answers for every parser of every source (hours on two cores; BODIES=10000 for minutes)
 	$(BIN)/python -m tests.sources.fuzz --bodies $(or $(BODIES),1000000)

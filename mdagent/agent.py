@@ -77,7 +77,8 @@ class Agent:
     """Settings, clock and stores, put together. `say` is told what a waiting person should know; `renew` reads the settings
     anew (raising ConfigError) when another process publishes an epoch, or one of the `watched` files changes during a long
     fetch. `dice` is the chance behind the pauses between tries. `progress` hears of each symbol done: how many, of how many;
-    `prepare` is called before anything is sent; `around` stands between the providers and whoever asks them."""
+    `prepare` is called before anything is sent; `around` stands between the providers and whoever asks them; `called` takes the place of
+    the process in the names of runs."""
 
     settings: Settings
     clock: Clock
@@ -88,6 +89,7 @@ class Agent:
     progress: Callable[[int, int, str], None] = lambda *_: None
     prepare: Callable[[], None] = lambda: None
     around: Around | None = None
+    called: str = ""
     _ledger: Ledger | None = None
     _epoch: int = -1
     _patient: bool = False  # a long run leaves the store to others first
@@ -559,7 +561,7 @@ class Agent:
         """What the journal calls what this process writes now."""
         import os
 
-        return f"{self.clock.now():%Y%m%dT%H%M%S}-{os.getpid()}"
+        return f"{self.clock.now():%Y%m%dT%H%M%S}-{self.called or os.getpid()}"
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401  what the coroutine returns
         from mdagent.work.run import to_the_end

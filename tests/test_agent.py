@@ -284,3 +284,26 @@ def test_without_a_way_to_read_settings_anew_the_old_ones_stay(agent: Agent, tmp
     before = agent.policy("yahoo")
     published(tmp_path)
     assert agent.policy("yahoo") == before
+
+
+# A clock that is wrong
+
+
+def test_a_session_that_is_on_is_not_finished_because_our_clock_is_ahead_of_the_provider(tmp_path: Path) -> None:
+    """What it tells of that day is half a bar; once our clock is right, it is asked for again."""
+    from mdagent.wire.sandbox import SandboxTransport
+
+    noon, told = datetime(2024, 2, 5, 17, 0, tzinfo=UTC), settings(tmp_path)
+    market = SandboxTransport(VirtualClock(noon))
+
+    def last(clock: VirtualClock) -> tuple[Any, ...]:
+        with Agent(told, clock, around=lambda _: market) as made:
+            return made.fetch([ask(end=f"{clock.now():%Y-%m-%d %H:%M}")]).rows[-1]
+
+    ahead = last(VirtualClock(noon + timedelta(days=1)))
+    assert (f"{ahead[2]:%Y-%m-%d}", ahead[-1]) == ("2024-02-05", True), "provisional"
+    evening = VirtualClock(datetime(2024, 2, 5, 22, 0, tzinfo=UTC))
+    market = SandboxTransport(evening)
+    whole = last(evening)
+    assert (f"{whole[2]:%Y-%m-%d}", whole[-1]) == ("2024-02-05", False), "final"
+    assert whole[3:8] != ahead[3:8]

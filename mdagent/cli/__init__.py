@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sources": ("sources", "the providers: how they do, what they may and cost, and who is asked first"),
     "config": ("config", "the settings: init, show, check, path, diff, reload"),
     "store": ("store", "the file of bars: what it holds, whether it is sound, and to rewrite it without waste"),
+    "chaos": ("chaos", "experiments: does it hold when providers fail, lie and throttle? with a number"),
     "sandbox": ("sandbox", "the simulated market as a local HTTP server"),
     "doctor": ("doctor", "is everything in order? clock, store, ledger, keys, disk"),
 }

@@ -48,22 +48,33 @@ def read_file(path: Path) -> Document:
     """Read and parse a settings file. Raises ConfigError naming the file, and the line where there is one."""
     import os
 
+    text, mode = _read(path, "settings", "check the path (mdagent config path), or write a file with: mdagent config init")
+    return Document(path, parse(text, str(path)), open_to_others=os.name == "posix" and bool(mode & 0o077))
+
+
+def read_text(path: Path, what: str, hint: str = "check the path") -> str:
+    """The text of a YAML file of ours, of which `what` is told. Raises ConfigError."""
+    return _read(path, what, hint)[0]
+
+
+def _read(path: Path, what: str, hint: str) -> tuple[str, int]:
+    import os
+
     try:
         with path.open("rb") as stream:
             mode = os.fstat(stream.fileno()).st_mode
             data = stream.read(LARGEST + 1)
     except OSError as exc:
-        msg = f"{path}: the settings file cannot be read: {exc.strerror}"
-        raise ConfigError(msg, "check the path (mdagent config path), or write a file with: mdagent config init") from exc
+        msg = f"{path}: the {what} file cannot be read: {exc.strerror}"
+        raise ConfigError(msg, hint) from exc
     if len(data) > LARGEST:
-        msg = f"{path}: the settings file is larger than 1 MiB"
+        msg = f"{path}: the {what} file is larger than 1 MiB"
         raise ConfigError(msg, "is this the right file?")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode("utf-8-sig"), mode
     except UnicodeDecodeError as exc:
         msg = f"{path}: byte {exc.start + 1} is not UTF-8"
         raise ConfigError(msg, "save the file as UTF-8") from None
-    return Document(path, parse(text, str(path)), open_to_others=os.name == "posix" and bool(mode & 0o077))
 
 
 def parse(text: str, name: str) -> Node | None:

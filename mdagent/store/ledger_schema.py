@@ -62,5 +62,12 @@ STEPS: tuple[str, ...] = (
     ALTER TABLE attempts ADD COLUMN price_score REAL;
     ALTER TABLE attempts ADD COLUMN volume_score REAL
     """,
+    # 5: reports of experiments; and when a request was sent once more, for all processes have one budget of retries
+    """
+    CREATE TABLE drills (
+        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, experiment TEXT NOT NULL, seed INTEGER NOT NULL, verdict TEXT NOT NULL,
+        suite TEXT NOT NULL, told TEXT NOT NULL);
+    CREATE TABLE retries (source TEXT NOT NULL, at INTEGER NOT NULL)
+    """,
 )
 VERSION = len(STEPS)

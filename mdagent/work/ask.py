@@ -93,8 +93,8 @@ def able(endpoint: str, sources: Iterable[Source], *, named: bool, world: str, t
 async def ask_all(  # noqa: PLR0913  who is asked what, and for how long
     door: Door, endpoint: str, sources: Sequence[Source], asks: Sequence[Ask[T]], deadline: float, *, hedge: float | None = None
 ) -> list[T | Failure]:
-    """The first good answer to each ask, else the Failure that says most. `deadline` is seconds for each source. With `hedge`, so many
-    seconds after the first source the second is asked, too."""
+    """The first good answer to each ask, else the Failure that says most. `deadline` is seconds for each ask, whoever answers it. With
+    `hedge`, so many seconds after the first source the second is asked, too."""
     async with door() as gate:
         return [await _first_good(gate, endpoint, sources, ask, deadline, hedge=hedge) for ask in asks]  # type: ignore[arg-type]  # T is T
 
@@ -111,7 +111,7 @@ async def _first_good(  # noqa: PLR0913  who is asked what, and for how long
             failures.append((source.spec.name, Failure(FailureKind.PLAN_LIMIT, f"{source.spec.name}: {why}")))
         else:
             askable.append(source)
-    told = partial(_told_by, gate, endpoint, ask=ask, deadline=deadline)
+    told = partial(_told_by, gate, endpoint, ask=ask, ends=gate.clock.monotonic() + deadline)
     if hedge is not None and len(askable) > 1:
         from mdagent.work.hedge import hedged
 
@@ -142,15 +142,14 @@ def _last_resort(sources: Sequence[Source], failures: Sequence[tuple[str, Failur
     return next((s for s in sources if waits and s.spec.name == min(waits)[1]), None)
 
 
-async def _told_by(  # noqa: PLR0913  who is asked what, for how long, and who else there is
-    gate: Gate, endpoint: str, source: Source, *, ask: Ask[T], deadline: float, others: bool = False, last_resort: bool = False
+async def _told_by(  # noqa: PLR0913  who is asked what, until when, and who else there is
+    gate: Gate, endpoint: str, source: Source, *, ask: Ask[T], ends: float, others: bool = False, last_resort: bool = False
 ) -> tuple[str, T | Failure]:
     """What one source says. Somebody waits for it."""
     from functools import partial
 
     from mdagent.work.gate import Call
 
-    ends = gate.clock.monotonic() + deadline
     call = Call(endpoint, ask.subject, ends, priority=Priority.HIGH, last_resort=last_resort, others=others)
     result = await gate.converse(source, partial(ask.begin, source), call)
     return source.spec.name, cast("T", result.value) if result.failure is None else result.failure

@@ -19,6 +19,7 @@ from mdagent.store.write import Batch, Laid, Writer
 from mdagent.work.due import due
 from mdagent.work.gate import Call
 from mdagent.work.spans import first_pending, nothing, settle, within_depth
+from mdagent.work.telling import skew_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from mdagent.clock import Clock
+    from mdagent.guard.outcome import Attempt
     from mdagent.market import Adjustment, BarRequest, BarSet
     from mdagent.quality.modes import Mode
     from mdagent.sessions import Session
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
 _SHORT, _LOOKED_BACK = 60, 80  # bars of an answer that is judged in the light of those before it, and how many of these
 _TRUSTED = 70.0  # a bar that scores less trains no baseline
+_AHEAD = 60  # seconds that our clock may be ahead of a provider's before it is not believed
 _BACK = timedelta(minutes=300)  # for each minute of an interval: that many bars, and the nights between
 
 
@@ -166,7 +169,9 @@ async def take(
         bars = replace(as_decimals(result.value), fetched_at=now)
         if result.failure is not None and len(bars):  # pages up to the last one that came are settled, what follows is due still
             window = window.over(window.start, _after(bars, window))
-        kept = await keep(source, window, bars, sessions, tools, now=now, judged=partial(tools.gate.judged, result.attempts))
+        seen = seen_at(result.attempts, now) if tools.bounded_depth else now
+        hears = partial(tools.gate.judged, result.attempts)
+        kept = await keep(source, window, bars, sessions, tools, now=now, judged=hears, seen=seen)
         if isinstance(kept, Failure) and result.failure is None:
             tools.gate.blame(result.attempts, kept)
         came = result.failure or kept
@@ -175,6 +180,13 @@ async def take(
         await tools.clerk.bring(Writer.cover_all, empty, window.symbol.ticker)
     assert came is not None  # noqa: S101  a result has a value or a failure
     return came
+
+
+def seen_at(attempts: Sequence[Attempt], now: datetime) -> datetime:
+    """As of when an answer is: by the clock of the provider, where ours is ahead of it. A session that is still on would be taken for
+    finished otherwise, and half a bar for a whole one."""
+    ahead = max((skew_of(a) or 0 for a in attempts if a.ok), default=0)
+    return now - timedelta(seconds=ahead) if ahead > _AHEAD else now
 
 
 def _after(bars: BarSet, window: BarRequest) -> datetime:
@@ -194,9 +206,10 @@ async def keep(  # noqa: PLR0913  an answer, what it was asked for, and who hear
     *,
     now: datetime,
     judged: Callable[[int, int, float, tuple[float, float]], None],
+    seen: datetime | None = None,
 ) -> Kept | Failure:
     """Judge an answer that came `now` and write it, or say why it cannot be kept. `judged` is told its rows, the bad ones, and the score
-    of the rest."""
+    of the rest. `seen`: as of when the answer is, where it is not now: what was not over by then is not final."""
     delay = source.delay
     if bars.adjustment is not window.adjustment:
         words = f"{window.adjustment} prices of {window.symbol} were asked for, the answer has {bars.adjustment} prices"
@@ -210,13 +223,13 @@ async def keep(  # noqa: PLR0913  an answer, what it was asked for, and who hear
         )
     if not len(verdict.keep) and not verdict.quarantine:
         return Failure(FailureKind.NO_DATA, f"{source.spec.name} has no {window.interval} bars of {window.symbol} in this range")
-    pending = first_pending(window, sessions, now, delay)
+    pending = first_pending(window, sessions, seen or now, delay)
     if bars.complete_until is not None:
         pending = min(pending, bars.complete_until)
     kept = replace(verdict.keep, complete_until=pending)
     given = grade(verdict)
     judged(bars.delivery.rows, len(verdict.quarantine), given.score, (given.of_prices, given.of_volume))
-    spans, sums = settle(window, verdict.absences, pending, now), "\n".join(arithmetic(given))
+    spans, sums = settle(window, verdict.absences, pending, seen or now), "\n".join(arithmetic(given))
     marks = bar_scores(given, verdict, kept), _not_before(kept, pending)
     batch = Batch(tools.gate.run, window, kept, *marks, verdict, given, sums, spans, now, tells_actions=bars.delivery.events)
     return await tools.clerk.bring(Writer.keep_all, batch, window.symbol.ticker)

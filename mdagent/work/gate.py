@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from mdagent.guard.allowance import Allowance
-from mdagent.guard.backoff import Budget, Dice, block_for, next_pause, read_counts, read_remaining, read_retry_after
+from mdagent.guard.backoff import Dice, block_for, next_pause, read_counts, read_remaining, read_retry_after
 from mdagent.guard.cost import walls
 from mdagent.guard.limits import Denied, Grant, Refusal, span
 from mdagent.guard.outcome import Attempt, Charge, ConversationFailed, Failure, FailureKind, Retry
@@ -25,6 +24,7 @@ from mdagent.market import Priority
 from mdagent.sources.base import COST
 from mdagent.store.quota import NO_RULES, Lesson, Reservation, Rules, look
 from mdagent.store.recall import failed_since, sent_since
+from mdagent.store.retries import take_retry
 from mdagent.wire.bounds import Limits, WireFailed
 from mdagent.work.addresses import Addresses
 from mdagent.work.exchange import Exchange, Telling
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
-_MEMORY = 600.0  # seconds of requests that the retry budget looks back on
 _QUIET = 600.0  # seconds between two tellings of one thing that is waited for
 _HOUR = timedelta(hours=1)
 _SYMBOL_MEMORY = timedelta(hours=24)
 _OURS, _LATELY = 5, timedelta(minutes=10)  # so many requests in that time that a source did not understand are held to be our fault
+_SHARE = 0.6  # of the time that is left, while others could still answer: who only drips is not to use up all of it
 _SHORTEST_WAIT = 0.02
 MISTAKEN = "mistaken: "  # begins the reason why a symbol is not asked for, where the source takes it for another
 
@@ -132,7 +132,6 @@ class Gate:
     spool: Spool | None = None
     slept: float = 0.0  # seconds that all calls together have waited for quota
     _places: dict[str, asyncio.Semaphore] = field(default_factory=dict)
-    _sent: dict[str, deque[tuple[float, bool]]] = field(default_factory=dict)  # of each source: when, and was it a retry
     _degraded: set[str] = field(default_factory=set)
     _told: dict[tuple[str, str], float] = field(default_factory=dict)  # from when a wait is told of again
     _paywalls: Paywalls = field(init=False)
@@ -269,7 +268,8 @@ class Gate:
             self._settle(exchange, late, telling)
             return exchange
         try:
-            seconds = min(policy.limits.total, call.deadline + telling.waited - start)
+            left = call.deadline + telling.waited - start
+            seconds = min(policy.limits.total, left * _SHARE if call.others and not call.patience else left)
             exchange = await self._send(source, request, exchange, seconds)
         finally:  # cancelled on the way, too: it was sent, so it is charged
             ms = 1000 * (self.clock.monotonic() - start)
@@ -392,7 +392,6 @@ class Gate:
         lesson = Lesson(attempt.source, policy.windows, policy.rules, grant.generations, exchange.unwanted, spared)
         down = self.ledger.settle(grant.token, attempt, refund=refund, lesson=lesson)
         _log.info("%s %s: %s in %.0f ms", attempt.source, attempt.endpoint, failure.kind if failure else attempt.status, attempt.ms)
-        self._sent.setdefault(attempt.source, deque()).append((self.clock.monotonic(), telling.tried > 1))
         return down
 
     def _consequences(self, source: Source, policy: Policy, exchange: Exchange, call: Call) -> None:
@@ -418,17 +417,16 @@ class Gate:
             self.ledger.block(name, seconds, words, fresh=not recent, account=account, together=together)
 
     def _pause(self, name: str, failure: Failure, telling: Telling, call: Call) -> float | None:
-        now, sent = self.clock.monotonic(), self._sent.setdefault(name, deque())
-        while sent and sent[0][0] < now - _MEMORY:
-            sent.popleft()
-        left, bases = call.deadline + telling.waited - now, self.policy(name).bases
+        left, bases = call.deadline + telling.waited - self.clock.monotonic(), self.policy(name).bases
         if telling.once or left <= 0:
             return None
         if self._addresses.another(failure, telling.attempts, bases, others=call.others):
             return 0.0
         if call.others and failure.consequence.retry is Retry.ONCE:
             return None
-        return next_pause(failure, telling.tried, left, Budget(len(sent), sum(again for _, again in sent)), self.dice)
+        if failure.consequence.retry in (Retry.NO, Retry.AFTER_BLOCK):
+            return None
+        return take_retry(self.ledger, name, lambda budget: next_pause(failure, telling.tried, left, budget, self.dice))
 
     def _place(self, name: str, concurrency: int) -> asyncio.Semaphore:
         if name in self._degraded and concurrency > 1:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from math import ceil
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mdagent.guard.outcome import FailureKind
 from mdagent.market import BarRequest, Interval, Symbol
 from mdagent.work.ask import Ask, key_variable, lacking, markets, quote_of, search_for
 from mdagent.work.fit import unready
+from mdagent.work.telling import skew_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mdagent.guard.outcome import Attempt
     from mdagent.sources.base import Source
     from mdagent.work.ask import Door
     from mdagent.work.fit import Unfit
@@ -94,7 +92,7 @@ def _told(source: Source, result: Result[Any]) -> Probed:
     if source.spec.needs_key:
         key = "valid" if failure is None or failure.kind in _KEY_IS_GOOD else "refused" if failure.kind is FailureKind.AUTH else "untested"
     entitled = "yes" if failure is None else f"no: {failure.detail}" if failure.kind is FailureKind.PLAN_LIMIT else ""
-    skew = _skew(last)
+    skew = skew_of(last)
     verdict = "ready" if failure is None else f"{failure.kind}: {failure.detail}"
     if skew is not None and abs(skew) >= _SKEWED:
         verdict += f"; this clock is {abs(skew)} s {'ahead of' if skew > 0 else 'behind'} that of {source.spec.name}"
@@ -110,17 +108,3 @@ def _told(source: Source, result: Result[Any]) -> Probed:
         good,
         "" if failure is None else failure.consequence.next_step,
     )
-
-
-def _skew(attempt: Attempt) -> int | None:
-    """Whole seconds that our clock is ahead of the answer's Date, 0 where it lies between sending and receiving: that header is cut to
-    the second. An answer out of a cache was dated when it was made, `Age` seconds ago. None where nothing is told."""
-    told = dict(attempt.headers)
-    try:
-        dated = parsedate_to_datetime(told.get("date", ""))
-        dated = (dated if dated.tzinfo else dated.replace(tzinfo=UTC)) + timedelta(seconds=int(told.get("age", "0")))
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    ahead = (attempt.began - timedelta(seconds=1) - dated).total_seconds()
-    behind = (dated - attempt.began - timedelta(milliseconds=attempt.ms)).total_seconds()
-    return ceil(ahead) if ahead > 0 else -ceil(behind) if behind > 0 else 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import UTC, timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
 from mdagent.guard.outcome import Failure, FailureKind
@@ -11,6 +13,8 @@ from mdagent.untrusted import one_line, without
 
 if TYPE_CHECKING:
     import httpx
+
+    from mdagent.guard.outcome import Attempt
 
 _COUNTS = re.compile(r"date|age|retry-after|[a-z0-9-]*(rate-?limit|credits|messages|quota)[a-z0-9-]*")
 _MOST_COUNTS = 16
@@ -60,6 +64,22 @@ def counts_in(reply: httpx.Response, secrets: tuple[str, ...]) -> tuple[tuple[st
     """The headers that tell the time and what is left of a quota. No others: one of them may hold a session or a key."""
     told = [(k.lower(), v) for k, v in reply.headers.items() if _COUNTS.fullmatch(k.lower())]
     return tuple((k, one_line(without(v, secrets), 80)) for k, v in told[:_MOST_COUNTS])
+
+
+def skew_of(attempt: Attempt) -> int | None:
+    """Whole seconds that our clock is ahead of the answer's Date, 0 where it lies between sending and receiving: that header is cut to
+    the second. An answer out of a cache was dated when it was made, `Age` seconds ago. None where nothing is told."""
+    from email.utils import parsedate_to_datetime
+
+    told = dict(attempt.headers)
+    try:
+        dated = parsedate_to_datetime(told.get("date", ""))
+        dated = (dated if dated.tzinfo else dated.replace(tzinfo=UTC)) + timedelta(seconds=int(told.get("age", "0")))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    ahead = (attempt.began - timedelta(seconds=1) - dated).total_seconds()
+    behind = (dated - attempt.began - timedelta(milliseconds=attempt.ms)).total_seconds()
+    return ceil(ahead) if ahead > 0 else -ceil(behind) if behind > 0 else 0
 
 
 def cleaned(failure: Failure, secrets: tuple[str, ...]) -> Failure:

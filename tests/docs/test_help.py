@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-GROUPS = ("sources", "config", "sandbox", "store")
+GROUPS = ("sources", "config", "sandbox", "store", "chaos")
 
 
 def _pages(command: Any, name: str = "") -> Iterator[tuple[str, Any]]:

@@ -153,6 +153,16 @@ def test_the_retry_budget_is_shared_by_all_calls_of_a_gate(play: Callable[..., S
     assert tries == [3, 3, 2, 1, 1, 2]
 
 
+def test_the_retry_budget_is_shared_by_all_processes(play: Callable[..., Stage]) -> None:
+    some = play(*[says("no", 500)] * 50, luck=0.0, rules=WATCHED)
+    tries = []
+    for _ in range(6):
+        before = len(some.asked)
+        some.ask("x", gate=some.gate())
+        tries.append(len(some.asked) - before)
+    assert tries == [3, 3, 2, 1, 1, 2], "as many as if one had asked"
+
+
 def test_a_retry_budget_heals_in_ten_minutes(play: Callable[..., Stage]) -> None:
     some = play(*[says("no", 500)] * 50, luck=0.0, rules=WATCHED)
     gate = some.gate()

@@ -108,6 +108,22 @@ def test_a_source_that_could_not_serve_anyway_does_not_keep_the_others_from_the_
     assert min(served) <= DOWN + 15.0
 
 
+def test_a_source_that_is_silent_leaves_the_others_time_to_answer(tmp_path: Path) -> None:
+    """Before any breaker knows of it."""
+    with town(tmp_path, lambda _: says()) as place:
+        place.apart["one"] = silent
+        (called, *_) = place.live(processes=1, every=60.0, until=1.0)
+    assert called.line.failure is None
+    assert called.ended - called.began <= 10.0
+
+
+def test_who_asks_for_a_price_waits_no_longer_than_one_call_may_take_however_many_are_silent(tmp_path: Path) -> None:
+    with town(tmp_path, lambda _: silent()) as place:
+        ((ended, came), *_) = place.quoting(every=60.0, until=1.0)
+    assert isinstance(came, Failure)
+    assert ended <= 11.0
+
+
 def test_prices_too_come_again_within_fifteen_seconds(tmp_path: Path) -> None:
     with town(tmp_path, lambda t: broken() if t < DOWN else says()) as place:
         answers = place.quoting(every=2.0, until=UNTIL)

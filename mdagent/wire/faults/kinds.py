@@ -8,6 +8,7 @@ from mdagent.errors import ConfigError
 from mdagent.wire.faults.defects import DEFECTS
 from mdagent.wire.faults.host_kinds import HOST
 from mdagent.wire.faults.rows import Fault, Kind, Setting, Where, one_of
+from mdagent.wire.faults.scene_kinds import SCENE
 from mdagent.wire.faults.toxic_kinds import TOXICS
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     **DEFECTS,
     **TOXICS,
     **HOST,
+    **SCENE,
 }
 
 

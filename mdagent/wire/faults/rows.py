@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Where = Literal["transport", "provider", "truth", "proxy", "host"]
+Where = Literal["transport", "provider", "truth", "proxy", "host", "scene"]
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -46,7 +46,8 @@ class Setting(NamedTuple):
 
 class Kind(NamedTuple):
     """One row of the table. `where` is the part that brings it about: the `transport`, which stands before any world; the simulated
-    `provider`, or its view of the `truth`; the TCP `proxy`, where there are real sockets; the `host`, where mdagent is a process."""
+    `provider`, or its view of the `truth`; the TCP `proxy`, where there are real sockets; the `host`, where mdagent is a process; the
+    `scene`, where time is simulated."""
 
     where: Where
     says: str

@@ -46,6 +46,7 @@ class Provider:
     only: str | None = None
     allowances: Mapping[str, tuple[Allowance, ...]] = field(default_factory=dict)
     log: list[Seen] = field(default_factory=list)
+    overruns: list[str] = field(default_factory=list)  # whose quota was used when a request came, once for each
     faults: Plan | None = None
     _granted: dict[tuple[str, str], deque[tuple[float, int]]] = field(default_factory=dict)
     _lock: Lock = field(default_factory=Lock)
@@ -98,6 +99,8 @@ class Provider:
         weight = dialect.weight(ask)
         with self._lock:
             spent = self._spent(windows, self._past(dialect.name, who, now), weight, now)
+            if spent is not None:
+                self.overruns.append(dialect.name)
         if spent is not None:
             return dialect.refuse(ask, spent), {}
         reply = self._told(dialect, ask, now, striking)

@@ -1,0 +1,1 @@
+"""Experiments on the agent itself: a hypothesis, faults from a seed, and a verdict that can fail."""

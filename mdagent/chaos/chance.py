@@ -1,0 +1,150 @@
+"""Experiments by chance: faults drawn from a seed; and of faults that break a hypothesis, the fewest that still do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import TYPE_CHECKING
+
+from mdagent.chaos.experiment import Bound, Experiment, Habit, Phases
+from mdagent.wire.faults import KINDS, Fault, completed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from mdagent.chaos.drill import Outcome
+    from mdagent.wire.faults import Setting
+
+RANDOM = "random"
+_SOURCES = ("yahoo", "twelvedata", "polygon", "tiingo")
+_LASTS = 80.0
+_MOST = 5  # faults in an experiment
+# What changes the count of a quota cannot be foreseen, so that a provider refuses; pages that never end cost the machine; and of the latest
+# price one source is asked, so that nothing can tell that all its prices are a little off.
+_NOT_BY_CHANCE = ("quota_cut", "downgraded", "endless", "bomb", "rewritten_history", "provider_drift", "currency_mixup", "other_instrument")
+_CLAIMS = (
+    ("availability", 0.95),
+    ("wrong_bars", 0.0),
+    ("lost_bars", 0.0),
+    ("duplicate_bars", 0.0),
+    ("store_faults", 0.0),
+    ("quota_violations", 0.0),
+    ("uncounted_requests", 0.0),
+    ("latency_max", 31.0),
+)
+
+
+def random_experiment(seed: int) -> Experiment:
+    """The same for the same seed. One source lies at most, and one is spared all faults, so that there is somebody to serve."""
+    dice = Random(f"{seed} experiment")  # noqa: S311  chance is to be repeatable
+    spared, liar = dice.sample(_SOURCES, 2)
+    clock = datetime(2024, 1, 8, 15, tzinfo=UTC) + timedelta(days=7 * dice.randrange(20), hours=dice.randrange(24))
+    load = (
+        Habit("prompt", "quote", 2.0, tuple(f"SYM{n:05}" for n in range(1, 11)), deadline=20.0),
+        Habit("chart", "fetch", 30.0, fresh=True, back=60 * 86400.0, deadline=30.0, cross_check=2),
+        Habit("cron", "backfill", 60.0, fresh=True, together=2, deadline=50.0, after=5.0),
+        Habit("watcher", "status", 20.0, after=1.0),
+    )
+    return Experiment(
+        name=RANDOM,
+        title=f"What chance makes of seed {seed}",
+        clock=clock,
+        load=load,
+        hypothesis=tuple(Bound(*claim) for claim in _CLAIMS),
+        faults=tuple(_fault(dice, spared, liar) for _ in range(dice.randint(1, _MOST))),
+        phases=Phases(10.0, _LASTS, 20.0),
+        seed=seed,
+        sources=_SOURCES,
+    )
+
+
+def _fault(dice: Random, spared: str, liar: str) -> Fault:
+    kinds = [name for name, kind in KINDS.items() if kind.where in _PLACES and name not in _NOT_BY_CHANCE]
+    name = dice.choice(kinds)
+    kind = KINDS[name]
+    others = [source for source in _SOURCES if source != spared]
+    struck = (liar,) if kind.where == "truth" else tuple(dice.sample(others, dice.randint(1, len(others))))
+    start = round(dice.uniform(0.0, _LASTS * 0.6), 1)
+    seconds = round(dice.uniform(5.0, _LASTS - start), 1) if kind.where != "scene" else round(dice.uniform(1.0, 4.0), 1)
+    probability = 1.0 if dice.random() < 0.5 else round(dice.uniform(0.2, 0.9), 2)
+    settings = {key: _drawn(dice, setting) for key, setting in kind.settings.items() if setting.choices and dice.random() < 0.5}
+    return completed(Fault(name, struck, start, seconds, probability, settings))
+
+
+def _drawn(dice: Random, setting: Setting) -> str:
+    return dice.choice(setting.choices)
+
+
+_PLACES = ("transport", "provider", "truth", "scene")
+
+
+def broken_by(outcome: Outcome) -> frozenset[str]:
+    """The claims that did not hold."""
+    return frozenset(row.bound.probe for row in outcome.rows if False in row.held)
+
+
+def smallest(broken: Outcome, run: Callable[[Experiment], Outcome], say: Callable[[str], None] = lambda _: None) -> Outcome:
+    """The run with the fewest faults of a broken one that still breaks one of its claims."""
+    claims, best, n = broken_by(broken), broken, 0
+    while n < len(best.experiment.faults) and len(best.experiment.faults) > 1:
+        faults = best.experiment.faults
+        fewer = run(best.experiment._replace(faults=faults[:n] + faults[n + 1 :]))
+        still = broken_by(fewer) & claims
+        say(f"without {faults[n].kind}: {'still breaks ' + ', '.join(sorted(still)) if still else 'holds'}")
+        if still:
+            best = fewer
+        else:
+            n += 1
+    return best
+
+
+def as_yaml(experiment: Experiment) -> str:
+    """A file that makes the experiment again, to be kept under a name of its own."""
+    lines = [
+        f"title: {experiment.title}",
+        f"clock: {experiment.clock:%Y-%m-%dT%H:%M:%SZ}",
+        f"seed: {experiment.seed}",
+        f"sources: [{', '.join(experiment.sources)}]",
+        f"latency: {experiment.latency:g}s",
+        "phases: {" + ", ".join(f"{name}: {seconds:.12g}s" for name, seconds in experiment.phases._asdict().items()) + "}",
+        "load:",
+        *(f"  - {_habit(habit)}" for habit in experiment.load),
+        "hypothesis:",
+        *(f"  {bound.probe}: {bound.limit:g}" for bound in experiment.hypothesis),
+        "faults:",
+        *(f"  - {_told(fault)}" for fault in experiment.faults),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _habit(habit: Habit) -> str:
+    told = {
+        "who": habit.who,
+        "asks": habit.asks,
+        "every": f"{habit.every:.12g}s",
+        "symbols": f"[{', '.join(habit.symbols)}]" if habit.symbols else None,
+        "fresh": "true" if habit.fresh else None,
+        "together": habit.together if habit.together > 1 else None,
+        "interval": habit.interval,
+        "back": f"{habit.back:.12g}s",
+        "deadline": f"{habit.deadline:.12g}s",
+        "after": f"{habit.after:.12g}s" if habit.after else None,
+        "cross_check": habit.cross_check or None,
+        "hours": f"[{habit.hours[0]:g}, {habit.hours[1]:g}]" if habit.hours else None,
+    }
+    return _flow(told)
+
+
+def _told(fault: Fault) -> str:
+    told = {
+        "kind": fault.kind,
+        "sources": f"[{', '.join(fault.sources)}]" if fault.sources else None,
+        "start": f"{fault.start:.12g}s",
+        "for": f"{fault.seconds:.12g}s" if fault.seconds < float("inf") else None,
+        "probability": f"{fault.probability:g}",
+    }
+    return _flow(told | {key: f'"{value}"' if isinstance(value, str) else f"{value:.12g}" for key, value in fault.settings.items()})
+
+
+def _flow(told: Mapping[str, object]) -> str:
+    return "{" + ", ".join(f"{key}: {value}" for key, value in told.items() if value is not None) + "}"

@@ -1,0 +1,254 @@
+"""One run of an experiment: hypothesis, faults, probes, roll-back, hypothesis; and the verdict."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from mdagent.chaos.crew import Crew
+from mdagent.chaos.experiment import PHASES, Bound, Experiment
+from mdagent.chaos.load import Desk, Person
+from mdagent.chaos.probes import PROBES, Machine, Phase, Sample, holds
+from mdagent.chaos.scene import Scene, roomy, settled
+from mdagent.chaos.truth import compare
+from mdagent.store.ledger import open_ledger
+from mdagent.store.soundness import BAD, looks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mdagent.chaos.probes import Called
+    from mdagent.config import Settings
+    from mdagent.store.ledger import Ledger
+    from mdagent.wire.faults import Injected
+
+Verdict = Literal["held", "deviated", "failed", "aborted", "interrupted"]
+_ENOUGH = 20  # samples before a share may stop a run
+_LOOK_AT_STOP = 10  # calls between two looks
+
+
+class Row(NamedTuple):
+    """One claim of the hypothesis: its limit, and what was found in each phase. `held` is None where the phase was not reached."""
+
+    bound: Bound
+    samples: tuple[Sample | None, ...]
+    held: tuple[bool | None, ...]
+
+
+class Outcome(NamedTuple):
+    """All that a run has shown. `why` says in a sentence how the verdict came about."""
+
+    experiment: Experiment
+    seed: int
+    verdict: Verdict
+    why: str
+    rows: tuple[Row, ...]
+    phases: tuple[Phase, ...]
+    injected: tuple[Injected, ...]
+    settings: Settings
+
+
+def run(experiment: Experiment, settings: Settings, seed: int | None = None, say: Callable[[str], None] = lambda _: None) -> Outcome:
+    """Run it on virtual time against the sandbox, in a folder that is gone afterwards; a SIGINT rolls back, too. Raises ConfigError."""
+    with TemporaryDirectory(prefix=f"mdagent-chaos-{os.getpid()}-", dir=roomy()) as folder:
+        scene = Scene(experiment, experiment.seed if seed is None else seed, settled(settings, experiment, Path(folder)))
+        with open_ledger(scene.settings.ledger, scene.wrist) as ledger:
+            return _Run(scene, ledger, say).whole()
+
+
+@dataclass(eq=False)
+class _Watch:
+    """How often each breaker changed its state."""
+
+    ledger: Ledger
+    changes: Counter[str] = field(default_factory=Counter)
+    _known: dict[str, int] = field(default_factory=dict)
+
+    def look(self) -> None:
+        for account, endpoint, generation in self.ledger.rows("SELECT account, endpoint, generation FROM breakers"):
+            name = f"{account.partition(':')[0]} {endpoint}".strip()
+            before = self._known.get(name, 0)
+            self.changes[name] += generation - before if generation >= before else generation
+            self._known[name] = generation
+
+
+@dataclass(eq=False)
+class _Run:
+    scene: Scene
+    ledger: Ledger
+    say: Callable[[str], None]
+    phases: list[Phase] = field(default_factory=list)
+    stopped: str = ""
+    reached: str = PHASES[0]
+
+    def __post_init__(self) -> None:
+        scene = self.scene
+        self.desk = Desk(scene.clock, scene.seed, scene.agent, scene.switch, scene.source_of, scene.works)
+        self.people = [Person(habit, self.desk, n) for n, habit in enumerate(scene.experiment.load)]
+        self.watch = _Watch(self.ledger)
+
+    def whole(self) -> Outcome:
+        """Phase by phase, as far as it goes."""
+        experiment = self.scene.experiment
+        try:
+            self._phase("before", experiment.phases.before)
+            if not self._hold("before"):
+                return self._outcome("failed", "the hypothesis did not hold before anything was injected")
+            try:
+                self.scene.inject()
+                self._phase("during", experiment.phases.during)
+            finally:
+                self.scene.roll_back()
+            if self.stopped:
+                return self._outcome("aborted", self.stopped)
+            self._phase("after", experiment.phases.after)
+        except KeyboardInterrupt:
+            return self._outcome("interrupted", f"interrupted {self.reached} the faults")
+        told = [(f"{row.bound.probe} {name}", held) for row in self._rows() for name, held in zip(PHASES, row.held, strict=True)]
+        broken = [name for name, held in told if held is False]
+        return self._outcome("deviated", f"not kept: {', '.join(broken)}") if broken else self._outcome("held", "every claim held")
+
+    def _phase(self, name: str, seconds: float) -> None:
+        """Live through it; what was seen is kept, however it ends."""
+        self.reached = name
+        before = _Before(self)
+        until = self.scene.clock.monotonic() + seconds
+        crew = Crew(self.scene.clock)
+        self.desk.after_each = lambda call: self._after(call, crew, before, name)
+        try:
+            self.say(f"{name} the faults: {seconds:g} s of {len(self.people)} who ask")
+            hands = self.scene.hands() if name == "during" else []
+            crew.run([*((person.habit.after, partial(person.live, until)) for person in self.people), *hands])
+            rest = until - self.scene.clock.monotonic()
+            if not crew.over and rest > 0:
+                self.scene.clock.pause(rest)
+        finally:
+            self.phases.append(before.phase(name, audited=not crew.over))
+
+    def _after(self, _call: Called, crew: Crew, before: _Before, name: str) -> None:
+        self.watch.look()
+        stop = self.scene.experiment.stop
+        if name != "during" or not stop or len(self.desk.calls) % _LOOK_AT_STOP:
+            return
+        so_far = before.phase(name, audited=False)
+        for bound in stop:
+            probe = PROBES[bound.probe]
+            sample = probe.measure(so_far)
+            if sample is not None and sample.count >= (_ENOUGH if probe.unit == "share" else 1) and not holds(probe, sample, bound.limit):
+                self.stopped = f"stopped: {bound.probe} was {sample.value:g}, beyond {bound.limit:g}"
+                crew.stop()
+
+    def _hold(self, name: str) -> bool:
+        place = PHASES.index(name)
+        return all(row.held[place] is not False for row in self._rows())
+
+    def _rows(self) -> tuple[Row, ...]:
+        return tuple(_row(bound, self.phases) for bound in self.scene.experiment.hypothesis)
+
+    def _outcome(self, verdict: Verdict, why: str) -> Outcome:
+        scene = self.scene
+        return Outcome(scene.experiment, scene.seed, verdict, why, self._rows(), tuple(self.phases), scene.injected, scene.settings)
+
+
+def _row(bound: Bound, phases: Sequence[Phase]) -> Row:
+    probe, seen = PROBES[bound.probe], {phase.name: phase for phase in phases}
+    samples = tuple(probe.measure(seen[name]) if name in seen else None for name in PHASES)
+    held = tuple(
+        holds(probe, sample, bound.limit) if name in seen and name in probe.phases else None
+        for name, sample in zip(PHASES, samples, strict=True)
+    )
+    return Row(bound, samples, held)
+
+
+@dataclass(eq=False)
+class _Before:
+    """How everything stood when a phase began, so that what came of it can be told."""
+
+    run: _Run
+
+    def __post_init__(self) -> None:
+        run = self.run
+        self.began = run.scene.clock.monotonic()
+        self.calls, self.heard = len(run.desk.calls), len(run.desk.heard)
+        self.logged, self.overruns = len(run.scene.market.provider.log), len(run.scene.market.provider.overruns)
+        self.token = run.ledger.rows("SELECT coalesce(max(id), 0) FROM attempts")[0][0]
+        self.changes = Counter(run.watch.changes)
+        gc.collect()
+        self.memory, self.files = _memory(), _files()
+
+    def phase(self, name: str, *, audited: bool) -> Phase:
+        """The phase that ends now; with what the store holds, where it is audited."""
+        run, desk = self.run, self.run.desk
+        over = Counter(run.scene.market.provider.overruns[self.overruns :])
+        seen = Counter(run.scene.source_of(one.host) or one.host for one in run.scene.market.provider.log[self.logged :])
+        ours = run.ledger.rows("SELECT source, count(*) FROM attempts WHERE id > ? AND state <> 'refunded' GROUP BY source", self.token)
+        audit = _audit(run) if audited else _Audit(len(desk.served), dict(desk.wrong), 0, 0, 0)
+        grown = Machine(max(0.0, _memory() - self.memory), max(0, _files() - self.files)) if audited else Machine()
+        return Phase(
+            name,
+            self.began,
+            run.scene.clock.monotonic(),
+            tuple(desk.calls[self.calls :]),
+            tuple(desk.heard[self.heard :]),
+            seen - over,
+            dict(ours),
+            over,
+            +(run.watch.changes - self.changes),
+            audit.bars,
+            audit.wrong,
+            audit.lost,
+            audit.twice,
+            grown,
+            run.scene.end,
+            audit.faults,
+            run.scene.held_locks,
+            run.scene.broken_locks,
+            len(run.scene.injected) if name == "during" else 0,
+        )
+
+
+class _Audit(NamedTuple):
+    bars: int
+    wrong: dict[tuple[str, str, int], str]
+    lost: int
+    twice: int
+    faults: int
+
+
+def _audit(run: _Run) -> _Audit:
+    """What the store says now of every bar that was ever asked for, against the truth and against the answers."""
+    desk, agent = run.desk, run.people[0].desk.agent
+    wrong, twice, faults, there = dict(desk.wrong), 0, 0, set()
+    with agent("audit", run.scene.market, run.people[0].dice) as auditor:
+        if auditor.store.exists():
+            with auditor.store.reading("chaos") as reader:
+                faults = sum(look.wrong for look in looks(reader.ask, auditor.clock.now()) if look.state == BAD)
+                for (name, interval), request in sorted(desk.windows.items()):
+                    found = compare(reader.bars([request]), request, run.scene.clock.now())
+                    twice += found.twice
+                    there |= {(name, interval, stamp) for stamp in found.stamps}
+                    wrong |= {(name, interval, stamp): letter for stamp, letter in found.wrong.items()}
+    return _Audit(len(there), wrong, len(desk.served - there), twice, faults)
+
+
+def _memory() -> float:
+    """MiB that the process holds now; 0 where that cannot be told."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def _files() -> int:
+    """Files that are open now; 0 where that cannot be told."""
+    try:
+        return len(list(Path("/proc/self/fd").iterdir()))
+    except OSError:
+        return 0

@@ -1,0 +1,214 @@
+"""The probes: what can be claimed of a phase of an experiment, and how it is measured. A probe without samples has no value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mdagent.chaos.ear import Heard
+
+_GOOD = ("A", "B")
+ALL, STRUCK, LATER, WARM = ("before", "during", "after"), ("during",), ("after",), ("during", "after")  # before, modules are loaded
+_INSTANT = 0.001  # seconds: sums of floats are not exact
+
+
+class Called(NamedTuple):
+    """One call of one person, in seconds of the monotonic clock. `why` it was no good answer, "" where it was; `servable`: some source
+    that is able was at work all the time; `struck`: some of them was not. `set_out`: seconds until the request that was answered went
+    out; `stale`: for how long what it lacks at the end has been there to be had."""
+
+    who: str
+    asks: str
+    symbol: str
+    began: float
+    ended: float
+    why: str
+    source: str = ""
+    servable: bool = True
+    struck: bool = False
+    sent: int = 0
+    set_out: float | None = None
+    stale: float | None = None
+    bars: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """How long it took."""
+        return self.ended - self.began
+
+
+class Machine(NamedTuple):
+    """What a phase took of the machine: MiB that the process has grown, and files that it left open."""
+
+    memory: float = 0.0
+    files: int = 0
+
+
+class Phase(NamedTuple):
+    """All that was seen of one phase. `theirs` and `ours` are requests by source as the provider counts them and as the ledger does;
+    `over` those that the provider refused because they would have passed an allowance; `changes` of state by breaker; `wrong` bars by
+    symbol, interval and stamp, with the letter of their grade; `end`: when the last fault was over; `faults` are those that the store's
+    own check finds; `held` counts locks that another process held, `broken` those during which the store was changed; `struck`: how
+    often a fault struck."""
+
+    name: str
+    began: float
+    ended: float
+    calls: tuple[Called, ...]
+    heard: tuple[Heard, ...]
+    theirs: Mapping[str, int]
+    ours: Mapping[str, int]
+    over: Mapping[str, int]
+    changes: Mapping[str, int]
+    bars: int
+    wrong: Mapping[tuple[str, str, int], str]
+    lost: int
+    twice: int
+    machine: Machine
+    end: float | None = None
+    faults: int = 0
+    held: int = 0
+    broken: int = 0
+    struck: int = 0
+
+    @property
+    def good(self) -> list[Called]:
+        """The calls that were answered."""
+        return [call for call in self.calls if not call.why]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a probe found: a value, and where it is a share its numerator and denominator; of so many samples."""
+
+    value: float
+    count: int
+    part: tuple[int, int] | None = None
+
+
+class Probe(NamedTuple):
+    """One row of the table. `least`: the limit is a floor, not a ceiling. `phases`: those in which it is to hold."""
+
+    about: str
+    unit: str
+    measure: Callable[[Phase], Sample | None]
+    least: bool = False
+    phases: tuple[str, ...] = ALL
+    machine: bool = False  # told as kept or not kept, since no two runs use a machine alike
+
+
+def holds(probe: Probe, sample: Sample | None, limit: float) -> bool:
+    """Is the limit kept? Not where there is no sample."""
+    if sample is None:
+        return False
+    return sample.value >= limit if probe.least else sample.value <= limit
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest value that so many are not above."""
+    return sorted(values)[max(0, ceil(share * len(values)) - 1)]
+
+
+def _availability(phase: Phase) -> Sample | None:
+    able = [call for call in phase.calls if call.servable]
+    good = sum(not call.why for call in able)
+    return Sample(good / len(able), len(able), (good, len(able))) if able else None
+
+
+def _of(values: Sequence[float], share: float) -> Sample | None:
+    return Sample(round(percentile(values, share), 6), len(values)) if values else None
+
+
+def failovers(phase: Phase) -> list[float]:
+    """Of each call that was answered from outside while some source was down: how long until the request that was answered went out."""
+    return [call.set_out for call in phase.good if call.struck and call.set_out is not None]
+
+
+def latencies(phase: Phase) -> list[float]:
+    """Of each call that was answered, how long it took; backfills apart, which wait for quota."""
+    return [call.seconds for call in phase.good if call.asks != "backfill"]
+
+
+def _counted(number: int, of: int) -> Sample | None:
+    return Sample(float(number), of) if of else None
+
+
+def _wrong(phase: Phase) -> Sample | None:
+    return _counted(sum(letter in _GOOD for letter in phase.wrong.values()), phase.bars)
+
+
+def _stale(phase: Phase) -> Sample | None:
+    values = [call.stale for call in phase.good if call.stale is not None]
+    return Sample(max(values), len(values)) if values else None
+
+
+def _violations(phase: Phase) -> Sample | None:
+    return _counted(sum(phase.over.values()), sum(phase.theirs.values()))
+
+
+def _uncounted(phase: Phase) -> Sample | None:
+    short = sum(max(0, seen - phase.ours.get(name, 0)) for name, seen in phase.theirs.items())
+    return _counted(short, sum(phase.theirs.values()))
+
+
+def _blocked(phase: Phase) -> Sample | None:
+    """Requests that set out while their source had asked to be left alone by an answer that had come by then."""
+    return _counted(sum(_within(one, phase.heard) for one in phase.heard), sum(one.rest > 0 for one in phase.heard))
+
+
+def _within(one: Heard, heard: Sequence[Heard]) -> bool:
+    return any(told.source == one.source and told.ended <= one.began < told.ended + told.rest - _INSTANT for told in heard if told.rest)
+
+
+def _recovery(phase: Phase) -> Sample | None:
+    if phase.end is None:
+        return None
+    ends = [call.ended for call in phase.good if call.sent and call.ended >= phase.end]
+    return Sample(round(min(ends) - phase.end, 6), len(ends)) if ends else None
+
+
+def _attempts(phase: Phase) -> Sample | None:
+    asked = sum(call.sent > 0 for call in phase.calls)
+    return Sample(round(sum(call.sent for call in phase.calls) / asked, 6), asked) if asked else None
+
+
+def failures(phase: Phase) -> list[float]:
+    """Of each call that was not answered, how long it took; backfills apart."""
+    return [call.seconds for call in phase.calls if call.why and call.asks != "backfill"]
+
+
+def _changes(phase: Phase) -> Sample:
+    return Sample(float(max(phase.changes.values(), default=0)), len(phase.calls))
+
+
+PROBES: Mapping[str, Probe] = {
+    "availability": Probe("answers in time and right, of the calls that a working source could serve", "share", _availability, least=True),
+    "wrong_bars": Probe("bars graded A or B that differ from the truth", "bars", _wrong),
+    "wrong_of_any_grade": Probe("bars that differ from the truth, whatever their grade", "bars", lambda p: _counted(len(p.wrong), p.bars)),
+    "lost_bars": Probe("bars that were served once and are not in the store any more", "bars", lambda p: _counted(p.lost, p.bars)),
+    "duplicate_bars": Probe("bars that stand twice", "bars", lambda p: _counted(p.twice, p.bars)),
+    "store_faults": Probe("what the store's own check finds wrong with it", "rows", lambda p: _counted(p.faults, p.bars)),
+    "broken_locks": Probe(
+        "changes of the store while another process held its lock", "", lambda p: _counted(p.broken, p.held), phases=STRUCK
+    ),
+    "staleness": Probe("for how long the oldest bar that an answer lacks at its end has been over", "s", _stale),
+    "latency_p95": Probe("95 of 100 answers took no longer", "s", lambda p: _of(latencies(p), 0.95)),
+    "latency_max": Probe("no answer took longer", "s", lambda p: _of(latencies(p), 1.0)),
+    "failure_max": Probe("no call that failed took longer", "s", lambda p: _of(failures(p), 1.0), phases=STRUCK),
+    "failover_p50": Probe("half of the answers under faults were asked for by then", "s", lambda p: _of(failovers(p), 0.5), phases=STRUCK),
+    "failover_p95": Probe("95 of 100 answers under faults were asked for by then", "s", lambda p: _of(failovers(p), 0.95), phases=STRUCK),
+    "failover_max": Probe("every answer under faults was asked for by then", "s", lambda p: _of(failovers(p), 1.0), phases=STRUCK),
+    "recovery": Probe("the first answer from outside after the faults", "s", _recovery, phases=LATER),
+    "quota_violations": Probe("requests that a provider refused because its quota was used", "requests", _violations),
+    "uncounted_requests": Probe("requests that a provider counts and our ledger does not", "requests", _uncounted),
+    "blocked_requests": Probe("requests to a source that had asked to be left alone", "requests", _blocked, phases=STRUCK),
+    "faults_met": Probe("requests that ran into a fault", "requests", lambda p: _counted(p.struck, len(p.calls)), phases=STRUCK),
+    "attempts_per_call": Probe("requests for each call that sent any", "", _attempts),
+    "state_changes": Probe("changes of state of the breaker that changed most", "", _changes, phases=STRUCK),
+    "memory": Probe("MiB that the process grew", "MiB", lambda p: Sample(p.machine.memory, 1), phases=WARM, machine=True),
+    "open_files": Probe("files left open", "", lambda p: Sample(float(p.machine.files), 1), phases=WARM, machine=True),
+}

@@ -1,0 +1,90 @@
+"""chaos run: one experiment, its report and its verdict."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mdagent.cli.exits import ExitCode
+from mdagent.cli.page import Page
+
+if TYPE_CHECKING:
+    from mdagent.cli.terminal import Terminal
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+
+Seed = Annotated[int | None, typer.Option(metavar="NUMBER", min=0, max=2**31 - 1, help="of all chance; default the experiment's own")]
+AsJson = Annotated[bool, typer.Option("--json", help="the report as JSON; else Markdown")]
+
+
+@app.command(cls=Page)
+def run(
+    ctx: typer.Context,
+    experiment: Annotated[str, typer.Argument(metavar="NAME|FILE", help="as chaos list names it, or a file in YAML")],
+    *,
+    seed: Seed = None,
+    duration: Annotated[str | None, typer.Option(metavar="TIME", help="how long the faults last: 90s, 15m or 2h")] = None,
+    shrunk: Annotated[
+        Path | None, typer.Option("--shrunk", metavar="FILE", help="of random: write what is left of a broken one here, as an experiment")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run an experiment and tell whether its hypothesis held: exit 0 when it did, else 6.
+
+    The hypothesis is measured before anything is injected (what does not hold then has failed, and nothing is injected), during the
+    faults, and after they were taken back, which Ctrl-C does, too. Time is simulated, providers are those of the sandbox, and stores
+    are thrown away. The same seed makes the same report, byte for byte.
+
+    `random` draws its faults from the seed. One that does not hold is run again with ever fewer of them: what is reported is the
+    smallest set that still breaks a claim.
+
+    \b
+    Examples:
+      mdagent chaos run primary-down
+      mdagent chaos run primary-down --seed 7 --json > report.json
+      mdagent chaos run my-monday.yaml --duration 15m
+      mdagent chaos run random --seed 7 --shrunk seed-7.yaml
+    """
+    from mdagent.chaos.chance import RANDOM, as_yaml, random_experiment, smallest
+    from mdagent.chaos.drill import run as start
+    from mdagent.chaos.report import report
+    from mdagent.chaos.shipped import find
+    from mdagent.cli.errand import read_span
+    from mdagent.cli.render import new_file
+
+    terminal: Terminal = ctx.obj
+    by_chance, seconds = experiment == RANDOM, read_span(duration)
+    found = random_experiment(seed or 1) if by_chance else find(experiment, terminal.cwd)
+    if seconds is not None:
+        found = found._replace(phases=found.phases._replace(during=seconds))
+    outcome = start(found, terminal.settings, seed, terminal.say)
+    if by_chance and outcome.verdict == "deviated":
+        outcome = smallest(outcome, lambda fewer: start(fewer, terminal.settings), terminal.say)
+        if shrunk is not None:
+            with new_file(terminal.cwd / shrunk, force=False) as stream:
+                stream.write(as_yaml(outcome.experiment))
+    words = [f"mdagent chaos run {experiment} --seed {outcome.seed}", *([f"--duration {duration}"] if duration else [])]
+    told = report(outcome, " ".join(words))
+    tell(told, terminal, as_json=as_json)
+    terminal.code = int(code_of(told["verdict"]))
+    if outcome.verdict == "interrupted":
+        raise KeyboardInterrupt
+
+
+def tell(told: dict[str, Any], terminal: Terminal, *, as_json: bool, suite: str = "") -> None:
+    """Keep a report in the ledger, and write it to stdout."""
+    from mdagent.chaos.report import markdown
+    from mdagent.store.drills import keep_drill
+
+    with terminal.agent() as agent:
+        number = keep_drill(agent.ledger, told, suite)
+    terminal.out.write(json.dumps(told, indent=1) + "\n" if as_json else markdown(told))
+    terminal.say(f"{told['experiment']}: {told['verdict']}; kept: mdagent chaos report {number}")
+
+
+def code_of(verdict: str) -> ExitCode:
+    """Zero only for what held."""
+    return ExitCode.OK if verdict == "held" else ExitCode.BELOW_GRADE
