@@ -56,10 +56,11 @@ async def bare(url: str, symbols: list[str], at_once: int) -> None:
 
 
 def peer(url: str, symbols: list[str], folder: str) -> None:
-    """yfinance.download with its threads."""
+    """yfinance.download with its threads, spared the cookie and the crumb that it would ask for once."""
     import yfinance
-    from yfinance import const, data, scrapers, utils  # noqa: F401  where the addresses are kept
+    from yfinance import data
 
+    data.YfData._get_cookie_and_crumb = lambda *_, **__: ("crumb", "basic")  # type: ignore[method-assign] # noqa: SLF001
     for module in [m for name, m in sys.modules.items() if name.startswith("yfinance")]:
         for name in ("_BASE_URL_", "_QUERY1_URL_", "_ROOT_URL_"):
             if hasattr(module, name):
