@@ -101,6 +101,7 @@ class Clerk:
 
     async def finish(self) -> None:
         """Come home only when all that was brought is written. Raises StoreError."""
+        self.leisurely = False
         while self._trips is not None:
             await asyncio.shield(self._trips)
 
@@ -129,7 +130,7 @@ class Clerk:
     async def _rest(self, seconds: float) -> None:
         """At least as long away as it took there, unless all that fits into one trip has come before."""
         ends = self.clock.monotonic() + seconds
-        while len(self._waiting) < _MOST and (left := ends - self.clock.monotonic()) > 0:
+        while self.leisurely and len(self._waiting) < _MOST and (left := ends - self.clock.monotonic()) > 0:
             await self.clock.sleep(min(left, _LOOK))
 
     async def _trip(self, some: Sequence[_Errand]) -> None:
