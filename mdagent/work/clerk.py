@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+_PAUSE = 0.4  # seconds
 _LOOK = 0.02  # seconds between two looks at what waits
 _MOST = 48  # errands of one trip: the store is not to be held for long
 
@@ -100,6 +101,7 @@ class Clerk:
 
     async def finish(self) -> None:
         """Come home only when all that was brought is written. Raises StoreError."""
+        self.leisurely = False
         while self._trips is not None:
             await asyncio.shield(self._trips)
 
@@ -121,14 +123,14 @@ class Clerk:
                 if some:
                     await self._trip(some)
                 if self.leisurely and any(one.writes for one in some):
-                    await self._rest(self.clock.monotonic() - began)
+                    await self._rest(max(_PAUSE, self.clock.monotonic() - began))
         finally:
             self._trips = None
 
     async def _rest(self, seconds: float) -> None:
-        """As long away as it took there, unless all that fits into one trip has come before."""
+        """At least as long away as it took there, unless all that fits into one trip has come before."""
         ends = self.clock.monotonic() + seconds
-        while len(self._waiting) < _MOST and (left := ends - self.clock.monotonic()) > 0:
+        while self.leisurely and len(self._waiting) < _MOST and (left := ends - self.clock.monotonic()) > 0:
             await self.clock.sleep(min(left, _LOOK))
 
     async def _trip(self, some: Sequence[_Errand]) -> None:

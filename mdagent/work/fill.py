@@ -240,6 +240,9 @@ async def before(bars: BarSet, window: BarRequest, tools: Tools) -> BarSet | Non
     split lies between, after which those stand on another basis."""
     if not 0 < len(bars) < _SHORT or any(a.kind == "split" for a in bars.actions):
         return None
+    seen = tools.clerk.foreseen(window.symbol.ticker)
+    if seen is not None and seen.deliveries(window, bars.source) is None:
+        return None
     import numpy as np
 
     earlier = window.over(window.start - _BACK * window.interval.seconds / 60, window.start)

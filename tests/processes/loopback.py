@@ -30,12 +30,13 @@ class Market:
     count: int = 0
     asked: Counter[str] = field(default_factory=Counter)
 
-    def machine(self, limits: str = AMPLE) -> Program:
-        """Another one, with an empty store."""
+    def machine(self, limits: str = AMPLE, at_once: int = 2) -> Program:
+        """Another one, with an empty store, which sends so many requests at once."""
         home = self.homes / f"machine{self.count}"
         home.mkdir()
         self.count += 1
-        return Program(home, {"MDAGENT_SOURCES__YAHOO__BASE_URL": self.address, "MDAGENT_SOURCES__YAHOO__LIMITS": limits})
+        told = {"BASE_URL": self.address, "LIMITS": limits, "CONCURRENCY": str(at_once)}
+        return Program(home, {f"MDAGENT_SOURCES__YAHOO__{name}": value for name, value in told.items()})
 
     def seen(self) -> Counter[str]:
         """How often each symbol was asked for since this was last looked at."""
