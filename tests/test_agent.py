@@ -271,9 +271,7 @@ def test_settings_are_adopted_between_two_requests_of_one_fetch(renewed: tuple[A
     agent, said, files = renewed
     files["now"] = settings(tmp_path, MDAGENT_SOURCES__YAHOO__LIMITS="[{limit: 1, per: 1h}]")
     agent.progress = lambda done, *_: published(tmp_path) if done == 1 else None
-    report = agent.fetch(
-        [ask(s) for s in ("AAPL", "MSFT", "NVDA", "IBM", "GE", "KO", "PEP", "XOM", "JNJ", "WMT", "DIS", "CAT")], source="yahoo"
-    ).report
+    report = agent.fetch([ask(f"SYM{n:05}") for n in range(1, 41)], source="yahoo").report
     assert "adopted the settings of epoch 1" in said
     kinds = [line.failure.kind if line.failure else None for line in report.lines]
     assert kinds[0] is None

@@ -6,6 +6,7 @@ To open the store, and to commit, takes far longer than to read or write one ans
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
@@ -31,22 +32,32 @@ _LOOK = 0.02  # seconds between two looks at what waits
 _MOST = 48  # errands of one trip: the store is not to be held for long
 
 
+_written: Counter[tuple[Path, str]] = Counter()  # how often this process has written about a symbol of a store
+
+
 @dataclass(eq=False, slots=True)
 class _Errand:
-    """Something to ask or to bring, and who waits for the answer."""
+    """Something to ask or to bring, what it writes about ("": nothing), and who waits for the answer."""
 
     deed: Callable[[Any, Sequence[Any]], Sequence[Any]]
     item: object
-    writes: bool
-    purpose: str
+    about: str
     answer: asyncio.Future[Any]
+
+
+class Seen(NamedTuple):
+    """What was looked up, when the store had been taken by others so often, and been written about that symbol."""
+
+    taken: int
+    written: int
+    reader: Foreseen
 
 
 class Ahead(NamedTuple):
     """What the next questions will be about, looked up while the store was open for something else."""
 
     calendars: Calendars
-    seen: dict[str, tuple[int, Foreseen]]
+    seen: dict[str, Seen]
 
 
 def look_ahead(reader: Reader, path: Path, windows: Sequence[BarRequest], known: Callable[[Reader, BarRequest], object]) -> Ahead:
@@ -55,8 +66,11 @@ def look_ahead(reader: Reader, path: Path, windows: Sequence[BarRequest], known:
     seen = Foreseen(reader, (window.symbol.ticker for window in windows), calendars)
     for window in windows:
         known(seen, window)
-    found = (taken_by_others(path), seen.detached())
-    return Ahead(calendars, {window.symbol.ticker: found for window in windows})
+    return Ahead(calendars, {one: _seen(path, one, seen) for one in dict.fromkeys(window.symbol.ticker for window in windows)})
+
+
+def _seen(path: Path, symbol: str, reader: Foreseen) -> Seen:
+    return Seen(taken_by_others(path), _written[path, symbol], reader.detached())
 
 
 @dataclass(eq=False)
@@ -67,20 +81,19 @@ class Clerk:
     clock: Clock
     leisurely: bool = False  # is he to wait until much has come together? Others get at the store meanwhile
     calendars: Calendars = field(default_factory=Calendars)
-    ahead: dict[str, tuple[int, Foreseen]] = field(default_factory=dict)  # what was looked up of a symbol, when it was taken so often
+    ahead: dict[str, Seen] = field(default_factory=dict)
     _waiting: list[_Errand] = field(default_factory=list)
     _trips: asyncio.Task[None] | None = None
 
     async def ask(self, deed: Callable[[Reader | None, Sequence[Q]], Sequence[A]], item: Q) -> A:
         """What `deed` answers to this item; it is given all that wait to ask the same, and None where there is no store yet.
         Raises StoreError, and what the deed raises."""
-        return cast("A", await self._send(deed, item, "fetch", writes=False))
+        return cast("A", await self._send(deed, item, ""))
 
     async def bring(self, deed: Callable[[Writer, Sequence[Q]], Sequence[A]], item: Q, about: str) -> A:
         """As `ask`, of a deed that writes `about` a symbol. It is done once it is brought, whether or not the caller still waits. Raises
         StoreError: then nothing of it is in the store."""
-        self.forget(about)
-        return cast("A", await self._send(deed, item, f"fetch {about}", writes=True))
+        return cast("A", await self._send(deed, item, about))
 
     async def foresee(self, symbol: str) -> None:
         """Look up now what will be asked about the symbol next. Raises StoreError."""
@@ -89,15 +102,16 @@ class Clerk:
 
     def foreseen(self, symbol: str) -> Foreseen | None:
         """What was looked up, if that is still so: nobody has written about it since."""
-        taken, seen = self.ahead.get(symbol, (0, None))
-        return seen if seen is not None and taken == taken_by_others(self.store.path) else None
+        seen, path = self.ahead.get(symbol), self.store.path
+        return seen.reader if seen and seen[:2] == (taken_by_others(path), _written[path, symbol]) else None
 
     def forget(self, symbol: str) -> None:
-        """It is not so any more, or will not be asked about."""
+        """It will not be asked about any more."""
         self.ahead.pop(symbol, None)
 
-    def _look_ahead(self, reader: Reader | None, symbols: Sequence[str]) -> list[tuple[int, Foreseen]]:
-        return [(taken_by_others(self.store.path), Foreseen(reader, symbols, self.calendars).detached())] * len(symbols)
+    def _look_ahead(self, reader: Reader | None, symbols: Sequence[str]) -> list[Seen]:
+        seen = Foreseen(reader, symbols, self.calendars)
+        return [_seen(self.store.path, symbol, seen) for symbol in symbols]
 
     async def finish(self) -> None:
         """Come home only when all that was brought is written. Raises StoreError."""
@@ -105,9 +119,9 @@ class Clerk:
         while self._trips is not None:
             await asyncio.shield(self._trips)
 
-    async def _send(self, deed: Any, item: object, purpose: str, *, writes: bool) -> object:  # noqa: ANN401  see above
+    async def _send(self, deed: Any, item: object, about: str) -> object:  # noqa: ANN401  see above
         loop = asyncio.get_running_loop()
-        errand = _Errand(deed, item, writes, purpose, loop.create_future())
+        errand = _Errand(deed, item, about, loop.create_future())
         self._waiting.append(errand)
         if self._trips is None:
             self._trips = loop.create_task(self._go())
@@ -119,10 +133,10 @@ class Clerk:
             while self._waiting:
                 began = self.clock.monotonic()
                 some, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-                some = [one for one in some if one.writes or not one.answer.cancelled()]
+                some = [one for one in some if one.about or not one.answer.cancelled()]
                 if some:
                     await self._trip(some)
-                if self.leisurely and any(one.writes for one in some):
+                if self.leisurely and any(one.about for one in some):
                     await self._rest(max(_PAUSE, self.clock.monotonic() - began))
         finally:
             self._trips = None
@@ -148,15 +162,16 @@ class Clerk:
             if not isinstance(error, Exception):
                 raise
         else:
+            _written.update((self.store.path, one.about) for one in some if one.about)
             for one, answer in zip(some, told, strict=True):
                 if not one.answer.done():
                     one.answer.set_result(answer)
 
     def _done(self, some: Sequence[_Errand]) -> list[object]:
         """The answers, in the order of the errands: what is brought is written first."""
-        brought = [one for one in some if one.writes]
+        brought = [one for one in some if one.about]
         if brought:
-            purpose = brought[0].purpose + (f" and {len(brought) - 1} more" if len(brought) > 1 else "")
+            purpose = f"fetch {brought[0].about}" + (f" and {len(brought) - 1} more" if len(brought) > 1 else "")
             with self.store.writing(purpose) as writer:
                 return _answers(writer, some)
         if not self.store.exists():
@@ -167,7 +182,7 @@ class Clerk:
 
 def _answers(opened: Reader | None, some: Sequence[_Errand]) -> list[object]:
     kinds: dict[Any, list[int]] = {}
-    for n, one in sorted(enumerate(some), key=lambda pair: not pair[1].writes):
+    for n, one in sorted(enumerate(some), key=lambda pair: not pair[1].about):
         kinds.setdefault(one.deed, []).append(n)
     made: list[object] = [None] * len(some)
     for deed, places in kinds.items():

@@ -70,7 +70,7 @@ def test_a_person_is_told_the_widest_spread_and_that_it_is_synthetic(three: Shel
 def test_a_program_gets_json(three: Shell) -> None:
     told = three.good("compare", "AAPL", *WEEK, *THREE, "--json").json
     assert list(told[0]) == [*COLUMNS, "polygon", "twelvedata", "yahoo"]
-    assert all(isinstance(row["median"], float) and isinstance(row["spread"], float) for row in told)
+    assert all(isinstance(row[name], int | float) for row in told for name in ("median", "spread"))
 
 
 def test_a_terminal_gets_a_table_without_what_is_the_same_in_every_row(three: Shell) -> None:

@@ -22,7 +22,7 @@ from mdagent.guard.limits import Denied, Grant, Refusal, Window
 from mdagent.guard.outcome import Attempt, Failure, FailureKind
 from mdagent.market import Priority
 from mdagent.store.ledger import Ledger, open_ledger
-from mdagent.store.quota import LOOK, Lesson, Reservation, Rules
+from mdagent.store.quota import Lesson, Reservation, Rules
 from mdagent.store.recall import factor_of, quota_left
 from tests.guard.limits_model import Model, Sent, Waiter, label
 
@@ -134,7 +134,8 @@ class Machine(RuleBasedStateMachine):
         self.model.leave(what.ticket)
         self.model.waiting = [w for w in self.model.waiting if w.until >= self.clock.monotonic()]
         if refusal.ticket is not None:
-            until = self.clock.monotonic() + min(refusal.wait, LOOK) + GRACE
+            look = min(refusal.wait, max(5.0, min(refusal.wait / 20, 300.0)))  # who waits for hours looks less often
+            until = self.clock.monotonic() + look + GRACE
             self.model.waiting.append(Waiter(refusal.ticket, what.priority, what.cost, until))
 
     @rule(passed=forth)
