@@ -73,15 +73,14 @@ def peer(url: str, symbols: list[str], folder: str) -> None:
 def run(words: list[str], environ: Mapping[str, str]) -> tuple[float, float, int, str]:
     """Seconds on the wall and of the processor, the most memory held in bytes, and what was printed."""
     began = time.perf_counter()
-    child = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert child.stdout is not None
-    assert child.stderr is not None
-    out, err = child.stdout.read(), child.stderr.read()
+    said = child.stdout.read()
     _, status, usage = os.wait4(child.pid, 0)
     seconds, child.returncode = time.perf_counter() - began, os.waitstatus_to_exitcode(status)
-    child.stdout.close(), child.stderr.close()
-    assert child.returncode == 0, (child.returncode, err[-2000:])
-    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, out + err
+    child.stdout.close()
+    assert child.returncode == 0, (child.returncode, said[-2000:])
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, said
 
 
 def ours(url: str, symbols: int, at_once: int, home: Path, environ: Mapping[str, str]) -> tuple[float, float, int]:

@@ -7,9 +7,11 @@ import logging
 import select
 import socket
 import ssl
+import sys
 import threading
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from importlib.util import find_spec
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from itertools import zip_longest
 from pathlib import Path
@@ -64,6 +66,8 @@ class LiveTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(self, options: WireOptions, *, resolve: Resolve | None = None) -> None:
+        if find_spec("sniffio") is None:  # httpcore would search the whole path for it with every lock that it makes
+            sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
         for name in ("httpx", "httpcore"):  # at INFO they log whole URLs, keys included
             logging.getLogger(name).setLevel(logging.WARNING)
         self._rules = _Rules(options)

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-_PAUSE = 0.4  # seconds
+_PAUSE, _IDLE = 0.5, 0.06  # seconds
 _LOOK = 0.02  # seconds between two looks at what waits
-_MOST = 48  # errands of one trip: the store is not to be held for long
+_MOST = 96  # that are written on one trip: the store is not to be held for long
 
 
 _written: Counter[tuple[Path, str]] = Counter()  # how often this process has written about a symbol of a store
@@ -132,20 +132,37 @@ class Clerk:
             await self.clock.sleep(0)  # those who are ready to ask now come along
             while self._waiting:
                 began = self.clock.monotonic()
-                some, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
-                some = [one for one in some if one.about or not one.answer.cancelled()]
+                some = self._next()
                 if some:
                     await self._trip(some)
                 if self.leisurely and any(one.about for one in some):
-                    await self._rest(max(_PAUSE, self.clock.monotonic() - began))
+                    await self._rest(self.clock.monotonic() - began)
         finally:
             self._trips = None
 
-    async def _rest(self, seconds: float) -> None:
-        """At least as long away as it took there, unless all that fits into one trip has come before."""
-        ends = self.clock.monotonic() + seconds
-        while self.leisurely and len(self._waiting) < _MOST and (left := ends - self.clock.monotonic()) > 0:
-            await self.clock.sleep(min(left, _LOOK))
+    def _next(self) -> list[_Errand]:
+        """Those for one trip, in their order; who asks, and does not wait any more, is passed over."""
+        some, left, writes = list[_Errand](), list[_Errand](), 0
+        for one in self._waiting:
+            writes += bool(one.about)
+            if writes > _MOST and one.about:
+                left.append(one)
+            elif one.about or not one.answer.cancelled():
+                some.append(one)
+        self._waiting = left
+        return some
+
+    async def _rest(self, spent: float) -> None:
+        """As long away as it took there, and then for as long as more keeps coming; unless all that fits into one trip has come before."""
+        began = last = self.clock.monotonic()
+        brought = 0
+        while self.leisurely and brought < _MOST:
+            now, before = self.clock.monotonic(), brought
+            brought = sum(bool(one.about) for one in self._waiting)
+            last = now if brought > before else last
+            if now - began >= spent and (now - last >= _IDLE or now - began >= _PAUSE):
+                return
+            await self.clock.sleep(_LOOK)
 
     async def _trip(self, some: Sequence[_Errand]) -> None:
         """One time to the store and back. Where one errand spoils it for all, each goes alone."""
