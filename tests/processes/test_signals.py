@@ -16,7 +16,7 @@ from mdagent.clock import SystemClock
 from mdagent.store.bars import BarStore
 from tests.processes.program import PATIENCE, Program
 
-COUNT = 60  # more than are under way at once
+COUNT = 150  # many more than are done when the first is told
 MANY = ",".join([f"SYM{n:05}" for n in range(1, 2 * COUNT) if n % 10 != 7][:COUNT])
 WINDOW = ("--start", "2024-01-02", "--end", "2024-02-01", "--csv")
 
