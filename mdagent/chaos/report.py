@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from mdagent import __version__
+from mdagent.chaos.course import course
 from mdagent.chaos.experiment import PHASES
 from mdagent.chaos.probes import PROBES, Probe, Sample, failovers, latencies, percentile
 from mdagent.wire.faults import KINDS
@@ -58,6 +59,7 @@ def report(outcome: Outcome, replay: str) -> dict[str, Any]:
         "refusals": {p.name: _refusals(p) for p in outcome.phases},
         "bars": {p.name: _bars(p) for p in outcome.phases},
         "quota": {p.name: _quota(p) for p in outcome.phases},
+        "course": course(outcome.phases),
         "not_tested": [*_idle(outcome), *_NOT_TESTED, *_VIRTUAL],
     }
 
