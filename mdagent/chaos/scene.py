@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import httpx
 
 from mdagent.agent import Agent
-from mdagent.chaos.crew import SharedClock
+from mdagent.chaos.crew import Crew, SharedClock
 from mdagent.clock import VirtualClock
 from mdagent.errors import ConfigError
 from mdagent.wire.faults import KINDS, FaultTransport
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from mdagent.chaos.crowd import Crowd
     from mdagent.chaos.experiment import Experiment
-    from mdagent.clock import Anchor
+    from mdagent.clock import Anchor, Clock
     from mdagent.config import Settings
     from mdagent.wire.faults import Fault, Injected
 
@@ -68,13 +69,15 @@ class Wrist(VirtualClock):
 
 @dataclass(eq=False)
 class Scene:
-    """One run's place. `settings` are those of the user, with stores of their own and the keys of the sandbox. `broken_locks`: how often
-    the store was changed while another process held its lock."""
+    """One run's place. `settings` are those of the user, with stores of their own and the keys of the sandbox; `clock` is that of the
+    world, `machine` what mdagent takes for it. `broken_locks`: how often the store was changed while another process held its lock."""
 
+    real: ClassVar[bool] = False
     experiment: Experiment
     seed: int
     settings: Settings
-    clock: SharedClock = field(init=False)
+    clock: Clock = field(init=False)
+    machine: Clock = field(init=False)
     wrist: Wrist = field(init=False)
     broken_locks: int = 0
     held_locks: int = 0
@@ -84,10 +87,14 @@ class Scene:
     spans: list[tuple[Fault, float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.clock = SharedClock(self.experiment.clock)
-        self.wrist = Wrist(self.clock)
+        self.clock = self._shared = SharedClock(self.experiment.clock)
+        self.machine = self.wrist = Wrist(self._shared)
         self.market = SandboxTransport(self.clock, self.experiment.latency)
         self.switch = Switch(self.market)
+
+    def crew(self) -> Crew | Crowd:
+        """Who lives through a phase together."""
+        return Crew(self._shared)
 
     def source_of(self, host: str) -> str | None:
         """Whose address that is."""
@@ -96,7 +103,7 @@ class Scene:
 
     def agent(self, called: str, transport: httpx.AsyncBaseTransport, dice: Random) -> Agent:
         """A new one, as a new process would have it."""
-        return Agent(self.settings, self.wrist, dice=dice, around=lambda _: transport, called=called)
+        return Agent(self.settings, self.machine, dice=dice, around=lambda _: transport, called=called)
 
     def inject(self) -> None:
         """From now on the faults are on, each at its time."""
@@ -132,6 +139,9 @@ class Scene:
     def end(self) -> float | None:
         """When the last fault was over."""
         return max((end for _, _, end in self.spans), default=None)
+
+    def close(self) -> None:
+        """Nothing is open any more; twice does no harm."""
 
     def works(self, names: Sequence[str], began: float, ended: float) -> tuple[bool, bool]:
         """Is some of these sources (none named: of all) at work all that time, and is each?"""
