@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from mdagent.config import Settings
     from mdagent.wire.faults import Fault, Injected
 
-_GENTLE = ("latency",)  # kinds that keep nobody from an answer, as long as it comes in time
+# Kinds that keep nobody from an answer, as long as it comes in time; and the setting that says how late it is.
+_GENTLE = {"latency": "delay", "toxic_latency": "delay", "toxic_slow_close": "delay", "toxic_slicer": "pause"}
 _PATIENCE = 8.0  # seconds that an answer may let wait
 
 
@@ -184,7 +185,8 @@ def _denies(fault: Fault, name: str) -> bool:
     """Does it keep a source from answering? What happens by chance, does not; who lies, answers."""
     if fault.probability < 1.0 or (fault.sources and name not in fault.sources) or KINDS[fault.kind].where in ("truth", "scene"):
         return False
-    return fault.kind not in _GENTLE or float(fault.settings.get("delay", 0.0)) >= _PATIENCE
+    late = _GENTLE.get(fault.kind)
+    return late is None or float(fault.settings.get(late, 0.0)) >= _PATIENCE
 
 
 def settled(settings: Settings, experiment: Experiment, folder: Path) -> Settings:

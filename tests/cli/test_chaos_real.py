@@ -24,9 +24,9 @@ load:
   - {who: chart, asks: fetch, every: 300ms, fresh: true}
 hypothesis: {availability: 50%, wrong_bars: 0, lost_bars: 0, duplicate_bars: 0, quota_violations: 0, uncounted_requests: 0}
 faults:
-  - {kind: toxic_latency, sources: [yahoo], delay: 20ms}
+  - {kind: toxic_latency, sources: [yahoo, twelvedata], delay: 20ms}
   - {kind: refused, sources: [polygon]}
-  - {kind: rate_limited, sources: [yahoo], start: 300ms}
+  - {kind: rate_limited, sources: [yahoo]}
 """
 
 
@@ -46,6 +46,7 @@ def test_on_real_sockets_faults_of_proxy_network_and_provider_strike(shell: Shel
     struck = {one["kind"]: one["struck"] for one in told["faults"]}
     assert struck["toxic_latency"] > 0
     assert struck["rate_limited"] > 0
+    assert told["availability"]["during"]["beyond_reach"] == 0, "who is late is at work"
     assert told["refusals"]["during"]["yahoo"] > 0
     assert set(told["quota"]["before"]) | set(told["quota"]["during"]) <= {"yahoo", "twelvedata", "polygon"}, "addresses are named"
     assert told["bars"]["after"]["compared"] > 0
