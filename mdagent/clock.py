@@ -7,7 +7,7 @@ import os
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
@@ -69,7 +69,7 @@ class SystemClock:
         self._run = "" if offset else _run_of_the_machine()
 
     @classmethod
-    def starting_at(cls, instant: datetime) -> SystemClock:
+    def starting_at(cls, instant: datetime) -> Self:
         """A clock that reads `instant` now and runs on from there."""
         return cls(instant - datetime.now(UTC))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
@@ -57,6 +58,7 @@ class Crew:
 
     clock: SharedClock
     over: bool = False
+    lock: nullcontext[None] = field(default_factory=nullcontext)  # one at a time they are anyway
     _due: list[tuple[float, int, threading.Semaphore]] = field(default_factory=list)
     _numbers: count[int] = field(default_factory=count)
     _mine: threading.local = field(default_factory=threading.local)

@@ -5,24 +5,28 @@ from __future__ import annotations
 import gc
 import os
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from mdagent.chaos.crew import Crew
 from mdagent.chaos.experiment import PHASES, Bound, Experiment
 from mdagent.chaos.load import Desk, Person
 from mdagent.chaos.probes import PROBES, Machine, Phase, Sample, holds
 from mdagent.chaos.scene import Scene, roomy, settled
 from mdagent.chaos.truth import compare
+from mdagent.errors import ConfigError
 from mdagent.store.ledger import open_ledger
 from mdagent.store.soundness import BAD, looks
+from mdagent.wire.faults import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from mdagent.chaos.crew import Crew
+    from mdagent.chaos.crowd import Crowd
     from mdagent.chaos.probes import Called
     from mdagent.config import Settings
     from mdagent.store.ledger import Ledger
@@ -52,14 +56,44 @@ class Outcome(NamedTuple):
     phases: tuple[Phase, ...]
     injected: tuple[Injected, ...]
     settings: Settings
+    real: bool = False
 
 
-def run(experiment: Experiment, settings: Settings, seed: int | None = None, say: Callable[[str], None] = lambda _: None) -> Outcome:
-    """Run it on virtual time against the sandbox, in a folder that is gone afterwards; a SIGINT rolls back, too. Raises ConfigError."""
+def run(
+    experiment: Experiment,
+    settings: Settings,
+    seed: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    *,
+    real: bool = False,
+) -> Outcome:
+    """Run it against the sandbox in a folder that is gone afterwards, on virtual time or, when `real`, on the machine's and over sockets of
+    loopback; a SIGINT rolls back, too. Raises ConfigError."""
+    _refuse(experiment, real=real)
     with TemporaryDirectory(prefix=f"mdagent-chaos-{os.getpid()}-", dir=roomy()) as folder:
-        scene = Scene(experiment, experiment.seed if seed is None else seed, settled(settings, experiment, Path(folder)))
-        with open_ledger(scene.settings.ledger, scene.wrist) as ledger:
+        scene = _place(real=real)(experiment, experiment.seed if seed is None else seed, settled(settings, experiment, Path(folder)))
+        with closing(scene), open_ledger(scene.settings.ledger, scene.machine) as ledger:
             return _Run(scene, ledger, say).whole()
+
+
+def _place(*, real: bool) -> type[Scene]:
+    if not real:
+        return Scene
+    from mdagent.chaos.loopback import LoopbackScene
+
+    return LoopbackScene
+
+
+def _refuse(experiment: Experiment, *, real: bool) -> None:
+    """Raises ConfigError for a fault that this time does not know."""
+    for kind in dict.fromkeys(fault.kind for fault in experiment.faults):
+        where = KINDS[kind].where
+        if where == "proxy" and not real:
+            msg = f"{experiment.name}: fault {kind} needs real sockets, and time is simulated here"
+            raise ConfigError(msg, "add --real-time")
+        if where == "scene" and real:
+            msg = f"{experiment.name}: fault {kind} is one of simulated time, and cannot be had with --real-time"
+            raise ConfigError(msg, "leave out --real-time, or that fault")
 
 
 @dataclass(eq=False)
@@ -119,7 +153,7 @@ class _Run:
         self.reached = name
         before = _Before(self)
         until = self.scene.clock.monotonic() + seconds
-        crew = Crew(self.scene.clock)
+        crew = self.scene.crew()
         self.desk.after_each = lambda call: self._after(call, crew, before, name)
         try:
             self.say(f"{name} the faults: {seconds:g} s of {len(self.people)} who ask")
@@ -131,7 +165,11 @@ class _Run:
         finally:
             self.phases.append(before.phase(name, audited=not crew.over))
 
-    def _after(self, _call: Called, crew: Crew, before: _Before, name: str) -> None:
+    def _after(self, call: Called, crew: Crew | Crowd, before: _Before, name: str) -> None:
+        with crew.lock:
+            self._look(call, crew, before, name)
+
+    def _look(self, _call: Called, crew: Crew | Crowd, before: _Before, name: str) -> None:
         self.watch.look()
         stop = self.scene.experiment.stop
         if name != "during" or not stop or len(self.desk.calls) % _LOOK_AT_STOP:
@@ -153,7 +191,9 @@ class _Run:
 
     def _outcome(self, verdict: Verdict, why: str) -> Outcome:
         scene = self.scene
-        return Outcome(scene.experiment, scene.seed, verdict, why, self._rows(), tuple(self.phases), scene.injected, scene.settings)
+        return Outcome(
+            scene.experiment, scene.seed, verdict, why, self._rows(), tuple(self.phases), scene.injected, scene.settings, scene.real
+        )
 
 
 def _row(bound: Bound, phases: Sequence[Phase]) -> Row:

@@ -37,6 +37,15 @@ class Ear(httpx.AsyncBaseTransport):
         self._source_of = source_of
         self._log = log
 
+    def before(self, inner: httpx.AsyncBaseTransport) -> Ear:
+        """The same ear at another transport."""
+        other = Ear(inner, self._clock, self._source_of, self._log)
+        other.kept = self.kept
+        return other
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         began, status, rest = self._clock.monotonic(), None, 0.0
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 from random import Random
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from mdagent.chaos.ear import Ear
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
     import httpx
 
     from mdagent.agent import Agent
-    from mdagent.chaos.crew import SharedClock
     from mdagent.chaos.ear import Heard
     from mdagent.chaos.experiment import Habit
     from mdagent.chaos.truth import Compared
+    from mdagent.clock import Clock
     from mdagent.market import Quote
     from mdagent.work.report import Line
 
@@ -39,7 +40,7 @@ class Desk:
     `works` tells whether some of these sources is at work from one second to another, and whether all are. `served` are the bars that
     answers have held, `wrong` those that were not right, with their grade."""
 
-    clock: SharedClock
+    clock: Clock
     seed: int
     agent: Callable[[str, httpx.AsyncBaseTransport, Random], Agent]
     transport: httpx.AsyncBaseTransport
@@ -51,6 +52,7 @@ class Desk:
     served: set[Key] = field(default_factory=set)
     wrong: dict[Key, str] = field(default_factory=dict)
     after_each: Callable[[Called], None] = lambda _: None
+    _lock: Lock = field(default_factory=Lock)
 
     def note(self, call: Called) -> None:
         """One call is over."""
@@ -60,8 +62,9 @@ class Desk:
     def keep(self, request: BarRequest, found: Compared) -> None:
         """Remember what an answer held."""
         name, interval = request.symbol.ticker, request.interval.value
-        before = self.windows.get((name, interval), request)
-        self.windows[name, interval] = request.over(min(before.start, request.start), max(before.end, request.end))
+        with self._lock:
+            before = self.windows.get((name, interval), request)
+            self.windows[name, interval] = request.over(min(before.start, request.start), max(before.end, request.end))
         self.served |= {(name, interval, stamp) for stamp in found.stamps}
         self.wrong |= {(name, interval, stamp): letter for stamp, letter in found.wrong.items()}
 

@@ -23,7 +23,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
 _ASKS = ("quote", "fetch", "backfill", "status")
 _INTERVALS = ("1m", "5m", "15m", "30m", "1h", "1d")
 _MOST_SYMBOLS = 1000
-_REAL = ("proxy", "host")
+_REAL = ("host",)
 _MOST_TIMES = 100  # that a fault comes again, where it is not said
 
 
@@ -235,9 +235,7 @@ def _fault(place: _Place) -> list[Fault]:
         msg = f"{place.file}:{place.node.line}: {place.path}: {error.message}"
         raise ConfigError(msg, error.hint) from None
     if KINDS[first.kind].where in _REAL:
-        raise _refused(
-            told["kind"], "needs real sockets and processes, and time is simulated here", "mdagent chaos list --faults names others"
-        )
+        raise _refused(told["kind"], "needs processes of its own, and all is one here", "mdagent chaos list --faults names others")
     return [first] if again is None else [first._replace(start=start + n * again) for n in range(common.get("times", _MOST_TIMES))]
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from mdagent import __version__
+from mdagent.chaos.course import course
 from mdagent.chaos.experiment import PHASES
 from mdagent.chaos.probes import PROBES, Probe, Sample, failovers, latencies, percentile
 from mdagent.wire.faults import KINDS
@@ -44,7 +45,7 @@ def report(outcome: Outcome, replay: str) -> dict[str, Any]:
         "why": outcome.why,
         "seed": outcome.seed,
         "replay": replay,
-        "time": f"virtual, from {experiment.clock:%Y-%m-%dT%H:%M:%SZ}",
+        "time": f"{'real' if outcome.real else 'virtual'}, from {experiment.clock:%Y-%m-%dT%H:%M:%SZ}",
         "phases": {phase.name: round(phase.ended - phase.began, 3) for phase in outcome.phases},
         "sources": {name: told.plan or "largest plan" for name, told in sorted(outcome.settings.sources.items()) if told.enabled},
         "versions": _versions(),
@@ -58,7 +59,8 @@ def report(outcome: Outcome, replay: str) -> dict[str, Any]:
         "refusals": {p.name: _refusals(p) for p in outcome.phases},
         "bars": {p.name: _bars(p) for p in outcome.phases},
         "quota": {p.name: _quota(p) for p in outcome.phases},
-        "not_tested": [*_idle(outcome), *_NOT_TESTED, *_VIRTUAL],
+        "course": course(outcome.phases),
+        "not_tested": [*_idle(outcome), *_NOT_TESTED, *(() if outcome.real else _VIRTUAL)],
     }
 
 

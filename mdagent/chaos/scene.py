@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import httpx
 
 from mdagent.agent import Agent
-from mdagent.chaos.crew import SharedClock
+from mdagent.chaos.crew import Crew, SharedClock
 from mdagent.clock import VirtualClock
 from mdagent.errors import ConfigError
 from mdagent.wire.faults import KINDS, FaultTransport
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from mdagent.chaos.crowd import Crowd
     from mdagent.chaos.experiment import Experiment
-    from mdagent.clock import Anchor
+    from mdagent.clock import Anchor, Clock
     from mdagent.config import Settings
     from mdagent.wire.faults import Fault, Injected
 
-_GENTLE = ("latency",)  # kinds that keep nobody from an answer, as long as it comes in time
+# Kinds that keep nobody from an answer, as long as it comes in time; and the setting that says how late it is.
+_GENTLE = {"latency": "delay", "toxic_latency": "delay", "toxic_slow_close": "delay", "toxic_slicer": "pause"}
 _PATIENCE = 8.0  # seconds that an answer may let wait
 
 
@@ -68,13 +70,15 @@ class Wrist(VirtualClock):
 
 @dataclass(eq=False)
 class Scene:
-    """One run's place. `settings` are those of the user, with stores of their own and the keys of the sandbox. `broken_locks`: how often
-    the store was changed while another process held its lock."""
+    """One run's place. `settings` are those of the user, with stores of their own and the keys of the sandbox; `clock` is that of the
+    world, `machine` what mdagent takes for it. `broken_locks`: how often the store was changed while another process held its lock."""
 
+    real: ClassVar[bool] = False
     experiment: Experiment
     seed: int
     settings: Settings
-    clock: SharedClock = field(init=False)
+    clock: Clock = field(init=False)
+    machine: Clock = field(init=False)
     wrist: Wrist = field(init=False)
     broken_locks: int = 0
     held_locks: int = 0
@@ -84,10 +88,14 @@ class Scene:
     spans: list[tuple[Fault, float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.clock = SharedClock(self.experiment.clock)
-        self.wrist = Wrist(self.clock)
+        self.clock = self._shared = SharedClock(self.experiment.clock)
+        self.machine = self.wrist = Wrist(self._shared)
         self.market = SandboxTransport(self.clock, self.experiment.latency)
         self.switch = Switch(self.market)
+
+    def crew(self) -> Crew | Crowd:
+        """Who lives through a phase together."""
+        return Crew(self._shared)
 
     def source_of(self, host: str) -> str | None:
         """Whose address that is."""
@@ -96,7 +104,7 @@ class Scene:
 
     def agent(self, called: str, transport: httpx.AsyncBaseTransport, dice: Random) -> Agent:
         """A new one, as a new process would have it."""
-        return Agent(self.settings, self.wrist, dice=dice, around=lambda _: transport, called=called)
+        return Agent(self.settings, self.machine, dice=dice, around=lambda _: transport, called=called)
 
     def inject(self) -> None:
         """From now on the faults are on, each at its time."""
@@ -132,6 +140,9 @@ class Scene:
     def end(self) -> float | None:
         """When the last fault was over."""
         return max((end for _, _, end in self.spans), default=None)
+
+    def close(self) -> None:
+        """Nothing is open any more; twice does no harm."""
 
     def works(self, names: Sequence[str], began: float, ended: float) -> tuple[bool, bool]:
         """Is some of these sources (none named: of all) at work all that time, and is each?"""
@@ -174,7 +185,8 @@ def _denies(fault: Fault, name: str) -> bool:
     """Does it keep a source from answering? What happens by chance, does not; who lies, answers."""
     if fault.probability < 1.0 or (fault.sources and name not in fault.sources) or KINDS[fault.kind].where in ("truth", "scene"):
         return False
-    return fault.kind not in _GENTLE or float(fault.settings.get("delay", 0.0)) >= _PATIENCE
+    late = _GENTLE.get(fault.kind)
+    return late is None or float(fault.settings.get(late, 0.0)) >= _PATIENCE
 
 
 def settled(settings: Settings, experiment: Experiment, folder: Path) -> Settings:

@@ -34,7 +34,7 @@ def list_(
     \b
     Examples:
       mdagent chaos list
-      mdagent chaos list --faults                        what can be injected; where it says proxy or host, not on simulated time
+      mdagent chaos list --faults                        what can be injected; proxy: with --real-time, scene: without, host: not here
       mdagent chaos list --probes                        what can be claimed
     """
     terminal: Terminal = ctx.obj

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,6 +29,8 @@ def report(
     *,
     listed: Annotated[bool, typer.Option("--list", help="the runs that are kept, the latest first")] = False,
     compare: Annotated[tuple[int, int] | None, typer.Option(metavar="A B", help="where the reports of two runs differ")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="answers, sources and faults over time, as .png or .svg")] = None,
+    force: Annotated[bool, typer.Option("--force", help="write over an existing file")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="as JSON; else Markdown")] = False,
 ) -> None:
     """The report of a run of chaos, as it was kept in the ledger.
@@ -38,12 +41,15 @@ def report(
       mdagent chaos report 3 --json
       mdagent chaos report --list
       mdagent chaos report --compare 3 4
+      mdagent chaos report 3 --plot monday.svg
     """
     from mdagent.chaos.report import markdown
     from mdagent.cli.sources import show
     from mdagent.store.drills import drills
 
     terminal: Terminal = ctx.obj
+    if plot is not None:
+        _check(plot, terminal, other="--list" if listed else "--compare" if compare else "--json" if as_json else None, force=force)
     form = "json" if as_json else "table" if terminal.out.isatty() else "csv"
     with terminal.agent() as agent:
         if listed:
@@ -55,6 +61,9 @@ def report(
             show(form, COMPARED, differences(a.told, b.told), terminal, COMPARED)
             return
         kept = _found(agent.ledger, number)
+    if plot is not None:
+        _draw(kept, plot, terminal)
+        return
     terminal.out.write(json.dumps(kept.told, indent=1) + "\n" if as_json else markdown(kept.told))
 
 
@@ -68,9 +77,30 @@ def _found(ledger: Ledger, number: int | None) -> Kept:
     return kept
 
 
+def _check(plot: Path, terminal: Terminal, *, other: str | None, force: bool) -> None:
+    """Raises UsageError for options that mean nothing, before anything is read."""
+    from mdagent.cli.render import refuse_picture
+
+    if other:
+        msg = f"{other} and --plot exclude each other"
+        raise UsageError(msg, "name one")
+    refuse_picture(terminal.cwd / plot, force=force)
+
+
+def _draw(kept: Kept, plot: Path, terminal: Terminal) -> None:
+    from mdagent.cli.chart import draw
+
+    if "course" not in kept.told:
+        msg = f"run {kept.number} was kept without its course over time"
+        raise UsageError(msg, f"run it again: {kept.told['replay']}")
+    draw(kept.told, terminal.cwd / plot, terminal.settings.home / "matplotlib")
+    terminal.say(f"run {kept.number} of {kept.experiment} is in {plot}")
+
+
 def differences(a: Any, b: Any) -> list[tuple[object, ...]]:  # noqa: ANN401  trees of JSON
-    """Each leaf that both have in different values, or that one of them lacks; and every claim of the hypotheses, changed or not."""
-    told_a, told_b = dict(_leaves(a, "")), dict(_leaves(b, ""))
+    """Each leaf that both have in different values, or that one of them lacks; and every claim of the hypotheses, changed or not. The
+    course over time is for the eye."""
+    told_a, told_b = (dict(_leaves({k: v for k, v in told.items() if k != "course"}, "")) for told in (a, b))
     names = list(dict.fromkeys([*told_a, *told_b]))
     claims = [name for name in names if name.startswith("hypothesis.") and name.split(".")[-1] in ("before", "during", "after", "value")]
     kept = [name for name in names if told_a.get(name) != told_b.get(name) or name in claims or name == "verdict"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,9 @@ def run(
     *,
     seed: Seed = None,
     duration: Annotated[str | None, typer.Option(metavar="TIME", help="how long the faults last: 90s, 15m or 2h")] = None,
+    real_time: Annotated[
+        bool, typer.Option("--real-time", help="the machine's time and real sockets on loopback; --duration shortens each phase")
+    ] = False,
     shrunk: Annotated[
         Path | None, typer.Option("--shrunk", metavar="FILE", help="of random: write what is left of a broken one here, as an experiment")
     ] = None,
@@ -38,6 +42,9 @@ def run(
     faults, and after they were taken back, which Ctrl-C does, too. Time is simulated, providers are those of the sandbox, and stores
     are thrown away. The same seed makes the same report, byte for byte.
 
+    With --real-time the sandbox answers on sockets of loopback, faults of kind proxy can be had, and a run takes as long as it says; what
+    is one of simulated time (lock_held, clock_step) is refused.
+
     `random` draws its faults from the seed. One that does not hold is run again with ever fewer of them: what is reported is the
     smallest set that still breaks a claim.
 
@@ -46,6 +53,7 @@ def run(
       mdagent chaos run primary-down
       mdagent chaos run primary-down --seed 7 --json > report.json
       mdagent chaos run my-monday.yaml --duration 15m
+      mdagent chaos run primary-down --real-time --duration 10s
       mdagent chaos run random --seed 7 --shrunk seed-7.yaml
     """
     from mdagent.chaos.chance import RANDOM, as_yaml, random_experiment, smallest
@@ -59,14 +67,20 @@ def run(
     by_chance, seconds = experiment == RANDOM, read_span(duration)
     found = random_experiment(seed or 1) if by_chance else find(experiment, terminal.cwd)
     if seconds is not None:
-        found = found._replace(phases=found.phases._replace(during=seconds))
-    outcome = start(found, terminal.settings, seed, terminal.say)
+        most = seconds if real_time else inf
+        phases = found.phases._replace(before=min(found.phases.before, most), during=seconds, after=min(found.phases.after, most))
+        found = found._replace(phases=phases)
+    outcome = start(found, terminal.settings, seed, terminal.say, real=real_time)
     if by_chance and outcome.verdict == "deviated":
-        outcome = smallest(outcome, lambda fewer: start(fewer, terminal.settings), terminal.say)
+        outcome = smallest(outcome, lambda fewer: start(fewer, terminal.settings, real=real_time), terminal.say)
         if shrunk is not None:
             with new_file(terminal.cwd / shrunk, force=False) as stream:
                 stream.write(as_yaml(outcome.experiment))
-    words = [f"mdagent chaos run {experiment} --seed {outcome.seed}", *([f"--duration {duration}"] if duration else [])]
+    words = [
+        f"mdagent chaos run {experiment} --seed {outcome.seed}",
+        *([f"--duration {duration}"] if duration else []),
+        *["--real-time"] * real_time,
+    ]
     told = report(outcome, " ".join(words))
     tell(told, terminal, as_json=as_json)
     terminal.code = int(code_of(told["verdict"]))

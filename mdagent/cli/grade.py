@@ -30,7 +30,6 @@ COLUMNS = {
 }
 HISTORY = ("graded_at", "symbol", "interval", "source", "adjustment", "start", "end", "grade", "score", "change", "what", "findings")
 _PEOPLE = ("symbol", "source", "interval", "bars", "score", "grade", "trend", "worst", "suspect", "quarantined", "findings")
-_PLOTS = (".png", ".svg")
 
 
 @app.command(cls=Page)
@@ -89,7 +88,7 @@ def grade(
 
 def _check(by: str | None, plot: Path | None, terminal: Terminal, *, history: bool, force: bool) -> None:
     """Raises UsageError for options that mean nothing, before anything is read."""
-    from mdagent.cli.render import refuse_place
+    from mdagent.cli.render import refuse_picture
 
     if by is not None and by not in COLUMNS:
         msg = f"{by[:20]!a} is no way to group grades"
@@ -99,10 +98,7 @@ def _check(by: str | None, plot: Path | None, terminal: Terminal, *, history: bo
         msg = f"--history and {other} exclude each other"
         raise UsageError(msg, "name one")
     if plot is not None:
-        if plot.suffix.lower() not in _PLOTS:
-            msg = f"{plot.name[:40]!a} is no picture that can be drawn"
-            raise UsageError(msg, "name a file that ends in .png or .svg")
-        refuse_place(terminal.cwd / plot, force=force)
+        refuse_picture(terminal.cwd / plot, force=force)
 
 
 def _floor(below: str | None) -> float | None:

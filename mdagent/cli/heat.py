@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from matplotlib.figure import Figure
+
     from mdagent.cli.terminal import Terminal
     from mdagent.work.gradebook import Mark
 
@@ -69,7 +71,6 @@ def print_map(marks: Sequence[Mark], terminal: Terminal) -> None:
 def draw(marks: Sequence[Mark], path: Path, cache: Path, title: str) -> Drawn:
     """The same as PNG or SVG, by the suffix; the file appears whole. `cache` is where the drawing library keeps its list of fonts."""
     os.environ.setdefault("MPLCONFIGDIR", str(cache))
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
     grid = _grid(marks)
@@ -88,6 +89,14 @@ def draw(marks: Sequence[Mark], path: Path, cache: Path, title: str) -> Drawn:
     axes.set_xticks(range(len(months)), months, rotation=90, fontsize=7)
     axes.set_yticks(range(len(keys)), [f"{name} {interval}" for name, interval in keys], fontsize=7, parse_math=False)
     axes.set_title(title, fontsize=9, loc="left")
+    save(figure, path)
+    return Drawn(len(keys), len(months), len(grid) - len(keys), len(every) - len(months))
+
+
+def save(figure: Figure, path: Path) -> None:
+    """As PNG or SVG, by the suffix, the same for the same picture; the file appears whole."""
+    import matplotlib as mpl
+
     new = path.with_name(f".{path.name}.new-{os.getpid()}")
     form = path.suffix.lower().removeprefix(".")
     try:
@@ -97,7 +106,6 @@ def draw(marks: Sequence[Mark], path: Path, cache: Path, title: str) -> Drawn:
     finally:
         with suppress(OSError):
             new.unlink()
-    return Drawn(len(keys), len(months), len(grid) - len(keys), len(every) - len(months))
 
 
 def _square(x: int, y: int, paint: str) -> Any:  # noqa: ANN401  a patch

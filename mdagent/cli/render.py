@@ -33,6 +33,7 @@ COLUMNS = (
     "score",
     "provisional",
 )
+PICTURES = (".png", ".svg")
 FORMATS = ("table", "csv", "json", "ndjson", "parquet")
 _SUFFIXES = {".csv": "csv", ".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".parquet": "parquet", ".txt": "table"}
 _DAILY = ("1d", "1w", "1mo")
@@ -185,6 +186,14 @@ def refuse_place(path: Path, *, force: bool) -> None:
     if not path.parent.is_dir():
         msg = f"there is no folder {path.parent}"
         raise UsageError(msg, "make it, or name a file elsewhere")
+
+
+def refuse_picture(path: Path, *, force: bool) -> None:
+    """Raises UsageError for a path at which no picture can be drawn."""
+    if path.suffix.lower() not in PICTURES:
+        msg = f"{path.name[:40]!a} is no picture that can be drawn"
+        raise UsageError(msg, "name a file that ends in .png or .svg")
+    refuse_place(path, force=force)
 
 
 def write_parquet(columns: Sequence[str], rows: Sequence[tuple[Any, ...]], path: Path, *, force: bool) -> None:

@@ -57,7 +57,7 @@ def test_an_experiment_is_what_its_file_says() -> None:
         (
             "kind: latency, sources: [yahoo], start: 5s, for: 5s, again: 10s, times: 3, delay: 2s",
             "kind: disk_full",
-            "x.yaml:13: faults[0].kind is 'disk_full': needs real sockets and processes",
+            "x.yaml:13: faults[0].kind is 'disk_full': needs processes of its own",
             "chaos list --faults",
         ),
         ("again: 10s", "again: 4s", "x.yaml:13: faults[0].again is '4s': must be longer", "mdagent chaos new"),

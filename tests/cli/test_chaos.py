@@ -56,6 +56,29 @@ def test_what_holds_exits_with_zero_and_is_the_same_each_time(shell: Shell) -> N
     assert not [name for name in shell.files() if "bars" in name], "the store was thrown away"
 
 
+@pytest.mark.parametrize(("name", "begins"), [("run.png", b"\x89PNG"), ("run.svg", b"<?xml")])
+def test_its_course_is_drawn_into_a_file(shell: Shell, name: str, begins: bytes) -> None:
+    _, told = ran(shell, DOWN)
+    assert sum(of for _, of in told["course"]["calls"].values()) == told["availability"]["all"]["asked"] == 22
+    assert told["course"]["began"] == {"before": 0.0, "during": 4.0, "after": 14.0}
+    down = [(int(second), good) for second, (good, _) in told["course"]["sources"]["yahoo"].items()]
+    assert {good > 0 for second, good in down if 4 <= second < 14} == {False}
+    assert {good > 0 for second, good in down if second < 4} == {True}
+    said = shell.good("chaos", "report", "--plot", name)
+    assert f"run 1 of x is in {name}" in said.err
+    drawn = (shell.cwd / name).read_bytes()
+    assert drawn.startswith(begins)
+    assert shell.run("chaos", "report", "--plot", name).code == ExitCode.USAGE
+    shell.good("chaos", "report", "1", "--plot", name, "--force")
+    assert (shell.cwd / name).read_bytes() == drawn, "the same run makes the same file"
+
+
+def test_what_has_failed_before_any_fault_is_drawn_too(shell: Shell) -> None:
+    ran(shell, DOWN.replace("wrong_bars: 0", "latency_max: 10ms"))
+    shell.good("chaos", "report", "--plot", "failed.svg")
+    assert b"failed" in (shell.cwd / "failed.svg").read_bytes()
+
+
 def test_what_does_not_hold_under_faults_has_deviated(shell: Shell) -> None:
     alone = DOWN.replace("[yahoo, twelvedata]", "[yahoo]")
     code, told = ran(shell, alone.replace("kind: refused", "kind: status, probability: 0.9"))
@@ -107,6 +130,8 @@ def test_list_names_experiments_faults_and_probes(shell: Shell) -> None:
         (("run", "nosuch.yaml"), "the experiment file cannot be read: No such file or directory"),
         (("suite", "slow"), "there is no suite 'slow'\n  → use quick, standard"),
         (("report",), "no run of chaos is kept yet\n  → mdagent chaos run primary-down"),
+        (("report", "--plot", "x.gif"), "ends in .png or .svg"),
+        (("report", "--list", "--plot", "x.svg"), "--list and --plot exclude each other\n  → name one"),
         (("report", "7"), "no run of chaos has the number 7"),
     ],
 )

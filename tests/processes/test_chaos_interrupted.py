@@ -23,11 +23,15 @@ faults: [{kind: refused, sources: [yahoo]}]
 """
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_experiment_that_is_interrupted_rolls_back_and_says_so(tmp_path: Path, sent: signal.Signals, code: int) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "more"), [(signal.SIGINT, 130, ()), (signal.SIGTERM, 143, ()), (signal.SIGINT, 130, ("--real-time",))]
+)
+def test_an_experiment_that_is_interrupted_rolls_back_and_says_so(
+    tmp_path: Path, sent: signal.Signals, code: int, more: tuple[str, ...]
+) -> None:
     (tmp_path / "long.yaml").write_text(LONG, "utf-8")
     environ = {"PATH": os.environ["PATH"], "MDAGENT_HOME": str(tmp_path / "home")}
-    words = [sys.executable, "-m", "mdagent", "--sandbox", "chaos", "run", "long.yaml", "--json"]
+    words = [sys.executable, "-m", "mdagent", "--sandbox", "chaos", "run", "long.yaml", "--json", *more]
     with subprocess.Popen(words, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         while "during the faults" not in process.stderr.readline():

@@ -39,6 +39,13 @@ class FaultTransport(httpx.AsyncBaseTransport):
         self.plan = Plan(faults, clock, dice, began)
         self._source_of = source_of
 
+    @classmethod
+    def of(cls, plan: Plan, inner: httpx.AsyncBaseTransport, source_of: Callable[[str], str | None]) -> FaultTransport:
+        """One of several that have their faults from the same plan."""
+        made = cls(inner, (), plan.clock, plan.dice, plan.began, source_of)
+        made.plan = plan
+        return made
+
     @property
     def events(self) -> list[Injected]:
         return self.plan.events
