@@ -31,6 +31,7 @@ _BESIDE = 0.8  # of the range of the wilder day beside it
 _PAUSE, _THIN = 4, 2.0  # intervals that make a pause, and times the usual range after it
 _HABIT_ROWS = 6  # so many long wicks are a habit, or one row in a hundred
 _BAD_MOVE, _BAD_WICK = 0.10, 0.20  # from these on a bad tick misleads whoever trades on it
+_RUN, _CROWD, _ABOUT = 5.5, 1.5, 21  # standard deviations, times the usual volume that makes a busy day, and rows that tell what is usual
 _FEWEST = 8
 
 
@@ -45,7 +46,7 @@ def ticks(case: Case) -> Outcome:
     closes &= tape.own
     wicks &= ~closes & tape.own
     if not closes.any() and not wicks.any():
-        return Outcome()
+        return _last(case, threshold)
     size, length = np.where(closes, np.abs(np.expm1(moves)), 0.0), np.where(wicks, np.expm1(reach), 0.0)
     grave = (size >= _BAD_MOVE) | (length >= _BAD_WICK)
     mask = tape.places(closes | wicks, len(case.bars))
@@ -53,7 +54,35 @@ def ticks(case: Case) -> Outcome:
     worst = float(np.maximum(size, length).max())
     message = f"{many(mask.sum())} with a price that the next to it take back, by up to {worst:.1%}"
     told = case.tell("ticks", "bad_tick", severity, mask, message, value=worst, expected=0.0)
-    return suspects(mask, (told,))
+    found, last = suspects(mask, (told,)), _last(case, threshold)
+    if last.odd is None or found.caps is None or last.caps is None:
+        return found
+    return Outcome((told, *last.findings), caps=np.minimum(found.caps, last.caps), odd=mask | last.odd)
+
+
+def _last(case: Case, threshold: float) -> Outcome:
+    """The last bar of days that ran far on ordinary volume. No next one has taken it back, nor borne it out: it is doubted, no more."""
+    tape = case.tape
+    mask = np.zeros(len(tape), dtype=bool)
+    mask[-1] = bool(tape.own[-1]) and not case.request.interval.intraday and unborne(tape, threshold)
+    if not mask.any():
+        return Outcome()
+    size, where = float(np.abs(np.expm1(tape.close[-1] - tape.open[-1]))), tape.places(mask, len(case.bars))
+    message = f"the last bar runs by {size:.1%} on ordinary volume, and none after it bears it out"
+    return suspects(where, (case.tell("ticks", "bad_tick", Severity.MEDIUM, where, message, value=size, expected=0.0),))
+
+
+def unborne(tape: Tape, threshold: float = 1.0) -> bool:
+    """Did the last row run to one end of a stretched range, further than markets go on no more volume than usual? Of a day that is not
+    over the volume is not known."""
+    body, span = float(tape.close[-1] - tape.open[-1]), float(tape.ranges[-1])
+    told = tape.volume[-_ABOUT:-1][tape.volume[-_ABOUT:-1] > 0]
+    if not tape.trades or not len(told) or tape.volume[-1] < np.median(told) / 2:
+        return False
+    busy = max(1.0, float(tape.volume[-1] / np.median(told)) / _CROWD)
+    end = (tape.high[-1] - tape.close[-1]) if body > 0 else (tape.close[-1] - tape.low[-1])
+    far = abs(body) > max(_RUN * threshold * float(tape.move_scale[-1]) * busy, np.log1p(_BAD_MOVE))
+    return bool(far and end <= _EXTREME * span and span > _STRETCHED * busy * float(tape.range_scale[-1]))
 
 
 def reversals(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -62,11 +91,12 @@ def reversals(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarra
     found, off = np.zeros(n, dtype=bool), np.zeros(n)
     there, back = tape.moves[:-1], tape.moves[1:]
     scale = np.maximum(tape.move_scale[:-1], tape.move_scale[1:])
+    off[:1] = -tape.gaps[:1]
     off[1:-1] = (there - back) / 2
     off[1:-1] = np.where(np.abs(off[1:-1]) < np.abs(tape.gaps[1:]), -tape.gaps[1:], off[1:-1])
     least = np.minimum(np.abs(there), np.abs(back))
     some = np.flatnonzero((there * back < 0) & (least > _MOVE * threshold * scale)) + 1
-    found[1:-1] = _undone(tape, threshold)
+    found[:-1] = _undone(tape, threshold)
     for t in some.tolist():
         found[t] |= _taken_back(
             tape, t, float((there[t - 1] - back[t - 1]) / 2), float(least[t - 1] / max(scale[t - 1], 1e-12)) / threshold
@@ -75,18 +105,18 @@ def reversals(tape: Tape, threshold: float = 1.0) -> tuple[np.ndarray, np.ndarra
 
 
 def _undone(tape: Tape, threshold: float) -> np.ndarray:
-    """Which inner rows ran to one end of a stretched range and opened the next day where they had opened, on no more volume than usual."""
-    body, gap = (tape.close - tape.open)[1:-1], tape.gaps[1:]
-    scale = tape.move_scale[1:]
+    """Which rows but the last ran to one end of a stretched range and opened the next day where they had opened, on no more volume than
+    usual. No row before them is needed, so that the first one is looked at, too."""
+    body, gap = (tape.close - tape.open)[:-1], tape.gaps
+    scale = tape.move_scale
     with np.errstate(all="ignore"):
         undone = -gap / body
-    screen: np.ndarray = (np.abs(body) > _BODY * threshold * scale) & (np.abs(gap) > _NIGHT * threshold * tape.gap_scale[1:])
+    screen: np.ndarray = (np.abs(body) > _BODY * threshold * scale) & (np.abs(gap) > _NIGHT * threshold * tape.gap_scale)
     screen &= (undone >= _BACK[0]) & (undone <= _UNDONE)
-    for i in np.flatnonzero(screen).tolist():
-        t = i + 1
-        end = (tape.high[t] - tape.close[t]) if body[i] > 0 else (tape.close[t] - tape.low[t])
+    for t in np.flatnonzero(screen).tolist():
+        end = (tape.high[t] - tape.close[t]) if body[t] > 0 else (tape.close[t] - tape.low[t])
         span, usual = float(tape.ranges[t]), float(tape.range_scale[t])
-        screen[i] = end <= _EXTREME * span and span > _STRETCHED * usual * _busy(tape, t) ** 2
+        screen[t] = end <= _EXTREME * span and span > _STRETCHED * usual * _busy(tape, t) ** 2
     return screen
 
 
