@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mdagent.guard.backoff import Dice
     from mdagent.guard.outcome import Failure
     from mdagent.market import Interval, Listing, MarketStatus, Quote
+    from mdagent.quality.live import Live, Stored
     from mdagent.quality.modes import Mode
     from mdagent.roster import Roster
     from mdagent.sources.base import Source
@@ -259,6 +260,42 @@ class Agent:
         from mdagent.work.ask import quote_of
 
         return self._ask("quote", source, [quote_of(s) for s in symbols])
+
+    def graded(self, quotes: Sequence[Quote], *, source: str = "auto", cross_check: int = 0) -> list[tuple[Quote, Live]]:
+        """Each quote with its grade, after so many further sources have been asked for theirs, and one or two more where it is doubted.
+        A price that is outvoted gives way to the other, unless a `source` is named."""
+        from mdagent.store.almanac import Almanac
+        from mdagent.work.live import Ticker
+
+        told, now = self.settings, self.clock.now()
+        almanac = Almanac(told.home / "calendars", told.sessions.closures, now.date())
+        promised = {one.spec.name: one.plan.delay for one, _ in self.sources()}
+        further = [one.spec.name for one, own in self.sources() if own.enabled and "quote" in one.spec.offers]
+        stored = self._last_stored(quotes, now)
+        ticker = Ticker(self._quote_by, promised, almanac.sessions, lambda symbol, currency: stored.get((symbol, currency)), now)
+        return [ticker.graded(quote, further, cross_check, named=source != "auto") for quote in quotes]
+
+    def _quote_by(self, symbol: Symbol, source: str) -> Quote | Failure:
+        from mdagent.work.ask import Unusable
+
+        try:
+            return self.quote([symbol], source=source)[0]
+        except Unusable as unusable:
+            return unusable.failure
+
+    def _last_stored(self, quotes: Sequence[Quote], now: datetime) -> dict[tuple[Symbol, str | None], Stored | None]:
+        """What the store knows of these symbols. A store that cannot be read keeps nobody from a price."""
+        from mdagent.errors import StoreError
+        from mdagent.work.live import last_stored
+
+        if not quotes or not self.store.exists():
+            return {}
+        try:
+            with self.store.reading("quote") as reader:
+                return {(q.symbol, q.currency): last_stored(reader, q.symbol, q.currency, now) for q in quotes}
+        except StoreError as error:
+            self.say(f"prices are not held against stored closes: {error}")
+            return {}
 
     def search(self, words: str, *, source: str = "auto") -> list[Listing] | Failure:
         """Listings that fit the words, or the Failure."""

@@ -15,6 +15,7 @@ from mdagent.chaos.truth import compare, quote_is_right
 from mdagent.errors import MdagentError
 from mdagent.guard.outcome import Failure
 from mdagent.market import Adjustment, BarRequest, Interval, Priority, Symbol
+from mdagent.quality.live import DISPUTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -128,12 +129,15 @@ class Person:
             answers: Sequence[Quote | Failure] = agent.quote(symbols)
         except MdagentError as error:
             return [self._called(ear, began, s.ticker, able, why=type(error).__name__) for s in symbols]
+        graded = iter(agent.graded([told for told in answers if not isinstance(told, Failure)], cross_check=self.habit.cross_check))
         made = []
-        for symbol, told in zip(symbols, answers, strict=True):
-            if isinstance(told, Failure):
-                made.append(self._called(ear, began, symbol.ticker, able, why=told.kind.value))
+        for symbol, answer in zip(symbols, answers, strict=True):
+            if isinstance(answer, Failure):
+                made.append(self._called(ear, began, symbol.ticker, able, why=answer.kind.value))
             else:
-                why = "" if quote_is_right(told, self.desk.clock.now()) else "wrong price"
+                told, live = next(graded)
+                doubted = "doubted" if live.score <= DISPUTED else "wrong"
+                why = "" if quote_is_right(told, self.desk.clock.now()) else f"{doubted} price"
                 made.append(self._called(ear, began, symbol.ticker, able, why=why, source=told.source))
         return made
 

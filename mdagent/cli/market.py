@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from mdagent.agent import Agent
     from mdagent.cli.terminal import Terminal
     from mdagent.market import Quote
+    from mdagent.quality.live import Live
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
@@ -46,7 +46,9 @@ def quote(
     """The latest price of one or more symbols, with the exchange's time and a grade. Nothing is stored.
 
     `late_s` is how many seconds later it is than the source's plan promises. A: in time, and other sources say the same (--cross-check);
-    B: in time, or less than 5 s late; C: less than 30 s; D: later; F: stale, of another time.
+    B: in time, or less than 5 s late; C: less than 30 s; D: later, or doubted: another source says something else, or it is far from
+    the last close stored (a fifth, and six usual moves), whereupon another source is asked; F: stale, of another time. A price that
+    two others, or one and the store, speak against gives way to theirs (column why), unless --source names its source.
 
     \b
     Examples:
@@ -59,7 +61,8 @@ def quote(
     wanted = read_symbols(symbols, terminal.cwd)
     with terminal.agent() as agent:
         answers = agent.quote(wanted, source=source)
-        rows = _graded([a for a in answers if not isinstance(a, Failure)], agent, terminal, cross_check)
+        graded = agent.graded([a for a in answers if not isinstance(a, Failure)], source=source, cross_check=cross_check)
+    rows = [_row(told, live) for told, live in graded]
     write(QUOTE, rows, terminal, form=chosen, output=output, force=force)
     _tell_failures([str(s) for s in wanted], answers, terminal)
 
@@ -176,27 +179,12 @@ def _moment(instant: datetime | None) -> datetime | None:
     return instant.replace(tzinfo=None) if instant else None  # as the writers of rows want it: UTC, without saying so
 
 
-def _graded(quotes: Sequence[Quote], agent: Agent, terminal: Terminal, count: int) -> list[tuple[object, ...]]:
-    """A row for each quote, with its grade."""
+def _row(told: Quote, live: Live) -> tuple[object, ...]:
     from mdagent.quality.letters import letter
-    from mdagent.store.almanac import Almanac
-    from mdagent.work.live import Ticker
 
-    now = terminal.clock.now()
-    almanac = Almanac(terminal.settings.home / "calendars", terminal.settings.sessions.closures, now.date())
-    promised = {one.spec.name: one.plan.delay for one, _ in agent.sources()}
-    ticker = Ticker(lambda symbol, name: agent.quote([symbol], source=name)[0], promised, almanac.sessions, now)
-    further = [one.spec.name for one, own in agent.sources() if own.enabled and "quote" in one.spec.offers] if count else []
-    rows = []
-    for told in quotes:
-        live = ticker.graded(told, further, count)
-        rows.append((*_row(told), None if live.late is None else round(live.late, 1), letter(live.score), live.why))
-    return rows
-
-
-def _row(told: Quote) -> tuple[object, ...]:
     prices = (told.previous_close, told.day_high, told.day_low, told.volume)
-    return told.symbol.ticker, told.last, told.bid, told.ask, _moment(told.as_of), told.currency, *prices, told.source
+    grade = (None if live.late is None else round(live.late, 1), letter(live.score), live.why)
+    return told.symbol.ticker, told.last, told.bid, told.ask, _moment(told.as_of), told.currency, *prices, told.source, *grade
 
 
 def _tell_failures(subjects: Sequence[str], answers: Sequence[object], terminal: Terminal) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from mdagent.chaos.chance import as_yaml, random_experiment, smallest
+from mdagent.chaos.drill import run
 from mdagent.chaos.experiment import Bound
 from mdagent.chaos.reading import read_experiment
 from mdagent.chaos.shipped import find
+from mdagent.config import Flags, load
 from mdagent.wire.faults import KINDS
 
 if TYPE_CHECKING:
@@ -53,3 +56,10 @@ def test_of_faults_that_break_a_claim_the_fewest_are_left() -> None:
     left = smallest(run(whole), run)
     assert left.experiment.faults == guilty
     assert len(runs) <= 1 + 5
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("name", ["first-bar-lies", "quote-lies"])
+def test_what_chance_once_broke_holds(name: str, tmp_path: Path) -> None:
+    settings = load(Flags(sandbox=True), {"MDAGENT_HOME": os.devnull}, tmp_path).settings
+    assert run(find(name, tmp_path), settings).verdict == "held"

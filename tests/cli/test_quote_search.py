@@ -40,6 +40,18 @@ def test_a_quote_is_the_last_close_that_a_fetch_has(shell: Shell) -> None:
     assert float(shell.good("quote", "AAPL").rows[0]["last"]) == pytest.approx(float(last), abs=0.005)
 
 
+def test_a_price_far_from_what_is_stored_is_asked_of_another_source(shell: Shell) -> None:
+    days = "\n".join(f"2024-01-{day},20,20.5,19.5,20,1000000" for day in (22, 23, 24, 25, 26, 29, 30, 31))
+    (shell.cwd / "aapl.csv").write_text(f"date,open,high,low,close,volume\n{days}\n", "utf-8")
+    shell.good("import", "aapl.csv", "--symbol", "AAPL", "--currency", "USD", "--interval", "1d", "--adjust", "splits")
+    (told,) = shell.good("quote", "AAPL").rows
+    assert (told["source"], told["grade"]) == ("yahoo", "A")
+    assert told["why"] == "the last price of the session, confirmed, far from the last close stored, 20 of 2024-01-31"
+    alone = {f"MDAGENT_SOURCES__{name.upper()}__ENABLED": "false" for name in NAMES if name != "yahoo"}
+    (told,) = shell.good("quote", "AAPL", **alone).rows
+    assert told["grade"].startswith("D")
+
+
 def test_one_bad_symbol_among_good_ones_is_partly_served(shell: Shell) -> None:
     said = shell.run("quote", "AAPL", "NOSUCH")
     assert said.code == 5

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mdagent.quality.finding import Verdict
     from tests.quality.injections import Rows
 
-LISTINGS = [f"SYM{n:05d}" for n in range(2101, 2161) if n % 10 != 7]
+LISTINGS = [f"SYM{n:05d}" for n in range(2101, 2116) if n % 10 != 7]
 
 
 def windows(seed: int) -> list[Rows]:
