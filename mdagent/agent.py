@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _CHUNK = 120.0  # seconds that a piece of a backfill may take: others come in between
+_OPINIONS = 6.0  # seconds that somebody who asks for a price waits for what others say of it
 _PATIENCE = 3600.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
 _LONG_PATIENCE = 32 * 86400.0  # a backfill outlasts every window of every plan; its --max-runtime bounds it
 
@@ -264,6 +265,9 @@ class Agent:
     def graded(self, quotes: Sequence[Quote], *, source: str = "auto", cross_check: int = 0) -> list[tuple[Quote, Live]]:
         """Each quote with its grade, after so many further sources have been asked for theirs, and one or two more where it is doubted.
         A price that is outvoted gives way to the other, unless a `source` is named."""
+        from dataclasses import replace
+        from functools import partial
+
         from mdagent.store.almanac import Almanac
         from mdagent.work.live import Ticker
 
@@ -272,20 +276,30 @@ class Agent:
         promised = {one.spec.name: one.plan.delay for one, _ in self.sources()}
         further = [one.spec.name for one, own in self.sources() if own.enabled and "quote" in one.spec.offers]
         stored = self._last_stored(quotes, now)
-        ticker = Ticker(self._quote_by, promised, almanac.sessions, lambda symbol, currency: stored.get((symbol, currency)), now)
-        return [ticker.graded(quote, further, cross_check, named=source != "auto") for quote in quotes]
+        ticker = Ticker(lambda *_: None, promised, almanac.sessions, lambda symbol, currency: stored.get((symbol, currency)), now)
+        made = []
+        for quote in quotes:
+            ends = self.clock.monotonic() + min(_OPINIONS, told.fetch.deadline)
+            one = replace(ticker, ask=partial(self._opinion, ends=ends))
+            made.append(one.graded(quote, further, cross_check, named=source != "auto"))
+        return made
 
-    def _quote_by(self, symbol: Symbol, source: str) -> Quote | Failure:
-        from mdagent.work.ask import Unusable
+    def _opinion(self, symbol: Symbol, source: str, ends: float) -> Quote | None:
+        """What a further source says; None where it cannot be asked, or takes more than half of the time that is left."""
+        from mdagent.guard.outcome import Failure
+        from mdagent.work.ask import Unusable, quote_of
 
+        left = ends - self.clock.monotonic()
+        if left < _OPINIONS / 16:
+            return None
         try:
-            return self.quote([symbol], source=source)[0]
-        except Unusable as unusable:
-            return unusable.failure
+            (told,) = self._ask("quote", source, [quote_of(symbol)], deadline=left / 2)
+        except Unusable:
+            return None
+        return None if isinstance(told, Failure) else told
 
     def _last_stored(self, quotes: Sequence[Quote], now: datetime) -> dict[tuple[Symbol, str | None], Stored | None]:
         """What the store knows of these symbols. A store that cannot be read keeps nobody from a price."""
-        from mdagent.errors import StoreError
         from mdagent.work.live import last_stored
 
         if not quotes or not self.store.exists():
@@ -293,7 +307,7 @@ class Agent:
         try:
             with self.store.reading("quote") as reader:
                 return {(q.symbol, q.currency): last_stored(reader, q.symbol, q.currency, now) for q in quotes}
-        except StoreError as error:
+        except MdagentError as error:
             self.say(f"prices are not held against stored closes: {error}")
             return {}
 
@@ -509,7 +523,7 @@ class Agent:
 
         return watch(self.watched, self._note_edit)
 
-    def _ask(self, endpoint: str, source: str, asks: Sequence[Ask[T]]) -> list[T | Failure]:
+    def _ask(self, endpoint: str, source: str, asks: Sequence[Ask[T]], *, deadline: float | None = None) -> list[T | Failure]:
         from mdagent.work.ask import able, ask_all
 
         told, today = self.settings, self.clock.now().date()
@@ -518,7 +532,7 @@ class Agent:
             order = {ranked.source: ranked.order for ranked in self.form().rank(sources, endpoint)}
             sources = sorted(sources, key=lambda s: order[s.spec.name])
         hedge = self.form().hedge(sources, endpoint) if told.fetch.hedge and endpoint == "quote" else None
-        answers: list[T | Failure] = self._run(ask_all(self._gate, endpoint, sources, asks, told.fetch.deadline, hedge=hedge))
+        answers: list[T | Failure] = self._run(ask_all(self._gate, endpoint, sources, asks, deadline or told.fetch.deadline, hedge=hedge))
         return answers
 
     def _sessions(self, request: BarRequest) -> Any:  # noqa: ANN401  sessions or None

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from mdagent.guard.outcome import Failure
 from mdagent.market import Adjustment, BarRequest, Interval
 from mdagent.quality.live import Stored, apart, disputed, grade_live
 from mdagent.sessions import calendar_of
@@ -28,10 +27,10 @@ _BACK = timedelta(days=12)
 
 @dataclass(frozen=True)
 class Ticker:
-    """What quotes are graded with: `ask` asks one source for one symbol, `promised` tells how late each source's plan is, `sessions`
-    those of a calendar with start <= day < end, `stored` what the store knows of a symbol in a currency."""
+    """What quotes are graded with: `ask` asks one source for one symbol (None: it says nothing), `promised` tells how late each source's
+    plan is, `sessions` those of a calendar with start <= day < end, `stored` what the store knows of a symbol in a currency."""
 
-    ask: Callable[[Symbol, str], Quote | Failure]
+    ask: Callable[[Symbol, str], Quote | None]
     promised: Mapping[str, timedelta]
     sessions: Callable[[str, date, date], Sequence[Session]]
     stored: Callable[[Symbol, str | None], Stored | None]
@@ -59,7 +58,7 @@ class Ticker:
         said: list[Quote] = []
         while len(said) < count and (name := next(unheard, None)) is not None:
             other = self.ask(symbol, name)
-            if not isinstance(other, Failure):
+            if other is not None:
                 said.append(other)
         return said
 

@@ -59,7 +59,7 @@ def test_of_faults_that_break_a_claim_the_fewest_are_left() -> None:
 
 
 @pytest.mark.drill
-@pytest.mark.parametrize("name", ["first-bar-lies", "quote-lies"])
+@pytest.mark.parametrize("name", ["first-bar-lies", "quote-lies", "slow-opinion"])
 def test_what_chance_once_broke_holds(name: str, tmp_path: Path) -> None:
     settings = load(Flags(sandbox=True), {"MDAGENT_HOME": os.devnull}, tmp_path).settings
     assert run(find(name, tmp_path), settings).verdict == "held"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mdagent.guard.outcome import Failure, FailureKind
 from mdagent.market import Quote, Symbol
 from mdagent.quality.letters import band
 from mdagent.quality.live import Stored
@@ -25,11 +24,9 @@ def told(
     """What becomes of a quote of `first`, and who else was asked. The others' prices are `old` seconds old; below zero they fail."""
     asked: list[str] = []
 
-    def ask(symbol: Symbol, name: str) -> Quote | Failure:
+    def ask(symbol: Symbol, name: str) -> Quote | None:
         asked.append(name)
-        if others[name] < 0:
-            return Failure(FailureKind.SERVER_ERROR, "down")
-        return Quote(symbol, name, others[name], NOW - timedelta(seconds=old))
+        return Quote(symbol, name, others[name], NOW - timedelta(seconds=old)) if others[name] > 0 else None
 
     ticker = Ticker(ask, {}, lambda *_: (), lambda *_: stored, NOW)
     quote, live = ticker.graded(Quote(AAPL, "first", last, NOW), ["first", *others], count, named=named)

@@ -42,7 +42,14 @@ STANDARD = (
     "cron-evening",
     "trading-week",
 )
-COMPREHENSIVE = (*STANDARD, "first-bar-lies", "quote-lies", "trading-month", *(f"{RANDOM}-{seed}" for seed in range(1, 101)))
+COMPREHENSIVE = (
+    *STANDARD,
+    "first-bar-lies",
+    "quote-lies",
+    "slow-opinion",
+    "trading-month",
+    *(f"{RANDOM}-{seed}" for seed in range(1, 101)),
+)
 SUITES: Mapping[str, tuple[str, ...]] = {"quick": QUICK, "standard": STANDARD, "comprehensive": COMPREHENSIVE}
 _BY_CHANCE = re.compile(rf"{RANDOM}-([0-9]{{1,9}})\Z")
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from mdagent.guard.outcome import Failure
-from mdagent.market import BarRequest, BarSet
+from mdagent.market import BarRequest, BarSet, Symbol
 from mdagent.quality.checks import Circumstances, judge
 from mdagent.quality.grade import grade
 from mdagent.quality.letters import band
+from mdagent.wire.bounds import Limits
 from mdagent.wire.faults import KINDS, completed
 from mdagent.wire.sandbox import series
 from mdagent.wire.sandbox.distortion import Distortion, distorted, spoilt_day
@@ -23,7 +24,7 @@ from mdagent.wire.sandbox.intraday import Strip
 from mdagent.wire.sandbox.market import hours, truth
 from mdagent.wire.sandbox.tickers import listing
 from tests.quality.market_days import sessions
-from tests.wire.faults.scene import SOURCES, START, fault, scene
+from tests.wire.faults.scene import SOURCES, START, fault, scene, source
 
 NOWHERE = Path("/nonexistent")  # no ledger is kept
 DEFECTS = [name for name, kind in KINDS.items() if kind.where == "truth"]
@@ -180,3 +181,10 @@ def test_a_day_of_the_whole_market_has_the_same_bars_wrong() -> None:
             right = Strip.join([replace(view, spoil=None).daily(n, n + 1) for view, n in zip(views, own, strict=True)])
             told = Strip.join([view.daily(n, n + 1) for view, n in zip(views, own, strict=True)])
             assert spoilt_day(right, tickers, at).close.tolist() == told.close.tolist()
+
+
+@pytest.mark.parametrize("name", ["alphavantage", "finnhub", "twelvedata"])
+def test_a_quote_after_a_close_of_nothing_is_told_all_the_same(name: str) -> None:
+    here, talk = scene(NOWHERE, fault("nonpositive_price", every=1)), source(name).quote(Symbol.parse("CARR"))
+    reply = here.run(here.send(next(talk), Limits()))
+    assert reply.status_code == 200

@@ -181,7 +181,7 @@ def _quote(ask: Ask, function: str) -> dict[str, Any]:
         "latest trading day": str(bars.day[-1]),
         "previous close": f"{before:.{p}f}",
         "change": f"{last - before:.{p}f}",
-        "change percent": f"{100 * (last / before - 1):.4f}%",
+        "change percent": f"{100 * (last / before - 1) if before else 0.0:.4f}%",
     }
     return {title: _numbered(fields, 2)}
 

@@ -150,7 +150,16 @@ def _quote(ask: Ask) -> dict[str, Any]:
     at = seen.live.seen if seen.live is not None else int(seen.truth.hours.closes[seen.done - 1])
     high, low, first = (round(float(column[-1]), 4) for column in (days.high, days.low, days.open))
     change = round(price - before, 4)
-    return {"c": price, "d": change, "dp": round(change / before * 100, 4), "h": high, "l": low, "o": first, "pc": before, "t": at}
+    return {
+        "c": price,
+        "d": change,
+        "dp": round(change / before * 100, 4) if before else 0.0,
+        "h": high,
+        "l": low,
+        "o": first,
+        "pc": before,
+        "t": at,
+    }
 
 
 def _search(ask: Ask) -> dict[str, Any]:

@@ -245,7 +245,7 @@ def _quote(ask: Ask, ticker: Ticker) -> dict[str, Any]:
         "close": f"{price:.5f}",
         "previous_close": f"{before:.5f}",
         "change": f"{price - before:.5f}",
-        "percent_change": f"{100 * (price / before - 1):.5f}",
+        "percent_change": f"{100 * (price / before - 1) if before else 0.0:.5f}",
         "average_volume": f"{float(bars.volume[-9:].mean()):.0f}",
         "is_market_open": seen.live is not None,
         "fifty_two_week": {"low": f"{float(bars.low[-252:].min()):.5f}", "high": f"{float(bars.high[-252:].max()):.5f}"},
