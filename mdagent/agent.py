@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _CHUNK = 120.0  # seconds that a piece of a backfill may take: others come in between
 _OPINIONS = 6.0  # seconds that somebody who asks for a price waits for what others say of it
+_GLANCE = 0.5  # and for the store
 _PATIENCE = 3600.0  # a person who asks for many symbols waits for quota rather than be told that half of them failed
 _LONG_PATIENCE = 32 * 86400.0  # a backfill outlasts every window of every plan; its --max-runtime bounds it
 
@@ -299,13 +300,13 @@ class Agent:
         return None if isinstance(told, Failure) else told
 
     def _last_stored(self, quotes: Sequence[Quote], now: datetime) -> dict[tuple[Symbol, str | None], Stored | None]:
-        """What the store knows of these symbols. A store that cannot be read keeps nobody from a price."""
+        """What the store knows of these symbols. A store that is held, or cannot be read, keeps nobody from a price."""
         from mdagent.work.live import last_stored
 
         if not quotes or not self.store.exists():
             return {}
         try:
-            with self.store.reading("quote") as reader:
+            with self.store._replace(read_wait=min(self.store.read_wait, _GLANCE)).reading("quote") as reader:
                 return {(q.symbol, q.currency): last_stored(reader, q.symbol, q.currency, now) for q in quotes}
         except MdagentError as error:
             self.say(f"prices are not held against stored closes: {error}")

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mdagent.clock import VirtualClock
 from mdagent.sources import NAMES, spec_of
+from mdagent.store.lock import locked
+from tests.cli.shell import NOW
 
 if TYPE_CHECKING:
     from tests.cli.shell import Shell
@@ -50,6 +53,14 @@ def test_a_price_far_from_what_is_stored_is_asked_of_another_source(shell: Shell
     alone = {f"MDAGENT_SOURCES__{name.upper()}__ENABLED": "false" for name in NAMES if name != "yahoo"}
     (told,) = shell.good("quote", "AAPL", **alone).rows
     assert told["grade"].startswith("D")
+
+
+def test_a_store_that_is_held_keeps_nobody_from_a_price(shell: Shell) -> None:
+    shell.good("fetch", "AAPL", "--start", "2024-02-01")
+    with locked(shell.home / "bars.duckdb", VirtualClock(NOW), write=True, wait=0, purpose="backfill"):
+        said = shell.run("quote", "AAPL")
+    assert (said.code, said.rows[0]["grade"]) == (0, "B+")
+    assert "prices are not held against stored closes: " in said.err
 
 
 def test_one_bad_symbol_among_good_ones_is_partly_served(shell: Shell) -> None:
