@@ -13,6 +13,7 @@ from mdagent.cli.exits import ExitCode
 from mdagent.cli.page import Page
 
 if TYPE_CHECKING:
+    from mdagent.chaos.experiment import Experiment
     from mdagent.cli.terminal import Terminal
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
@@ -66,26 +67,25 @@ def run(
     terminal: Terminal = ctx.obj
     by_chance, seconds = experiment == RANDOM, read_span(duration)
     found = random_experiment(seed or 1) if by_chance else find(experiment, terminal.cwd)
-    if seconds is not None:
-        most = seconds if real_time else inf
-        phases = found.phases._replace(before=min(found.phases.before, most), during=seconds, after=min(found.phases.after, most))
-        found = found._replace(phases=phases)
+    found = found if seconds is None else _lasting(found, seconds, real=real_time)
     outcome = start(found, terminal.settings, seed, terminal.say, real=real_time)
     if by_chance and outcome.verdict == "deviated":
         outcome = smallest(outcome, lambda fewer: start(fewer, terminal.settings, real=real_time), terminal.say)
         if shrunk is not None:
             with new_file(terminal.cwd / shrunk, force=False) as stream:
                 stream.write(as_yaml(outcome.experiment))
-    words = [
-        f"mdagent chaos run {experiment} --seed {outcome.seed}",
-        *([f"--duration {duration}"] if duration else []),
-        *["--real-time"] * real_time,
-    ]
-    told = report(outcome, " ".join(words))
+    more = [*([f"--duration {duration}"] if duration else []), *["--real-time"] * real_time]
+    told = report(outcome, " ".join([f"mdagent chaos run {experiment} --seed {outcome.seed}", *more]))
     tell(told, terminal, as_json=as_json)
     terminal.code = int(code_of(told["verdict"]))
     if outcome.verdict == "interrupted":
         raise KeyboardInterrupt
+
+
+def _lasting(experiment: Experiment, seconds: float, *, real: bool) -> Experiment:
+    """The experiment with faults that last so long; in real time no other phase is longer."""
+    phases, most = experiment.phases, seconds if real else inf
+    return experiment._replace(phases=phases._replace(before=min(phases.before, most), during=seconds, after=min(phases.after, most)))
 
 
 def tell(told: dict[str, Any], terminal: Terminal, *, as_json: bool, suite: str = "") -> None:
