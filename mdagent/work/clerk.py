@@ -153,8 +153,8 @@ class Clerk:
         return some
 
     async def _rest(self, spent: float) -> None:
-        """Twice as long away as it took there, so that a person at the prompt gets in, and then for as long as more keeps coming; unless all
-        that fits into one trip has come before."""
+        """Twice as long away as it took there, so that a person at the prompt gets in, and then for as long as more keeps coming; unless
+        all that fits into one trip has come before."""
         began = last = self.clock.monotonic()
         brought = 0
         while self.leisurely and brought < _MOST:
