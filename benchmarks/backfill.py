@@ -83,10 +83,10 @@ def run(words: list[str], environ: Mapping[str, str]) -> tuple[float, float, int
     return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, said
 
 
-def ours(url: str, symbols: int, at_once: int, home: Path, environ: Mapping[str, str]) -> tuple[float, float, int]:
-    """The command that cron runs, into a store with one other symbol: calendars are there, as on any machine after its first day."""
-    shutil.rmtree(home / "sandbox", ignore_errors=True)
-    told = {
+def settings(home: Path, url: str, at_once: int) -> dict[str, str]:
+    """The environment of an mdagent that asks that provider alone, without a quota."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MDAGENT_", "COVERAGE_"))}
+    return clean | {
         "MDAGENT_HOME": str(home),
         "MDAGENT_SANDBOX": "1",
         "MDAGENT_CLOCK": CLOCK,
@@ -94,9 +94,15 @@ def ours(url: str, symbols: int, at_once: int, home: Path, environ: Mapping[str,
         "MDAGENT_SOURCES__YAHOO__LIMITS": "[{limit: 100000, per: 1m}]",
         "MDAGENT_SOURCES__YAHOO__CONCURRENCY": str(at_once),
     }
+
+
+def ours(url: str, symbols: int, at_once: int, home: Path) -> tuple[float, float, int]:
+    """The command that cron runs, into a store with one other symbol: calendars are there, as on any machine after its first day."""
+    shutil.rmtree(home / "sandbox", ignore_errors=True)
+    environ = settings(home, url, at_once)
     words = [MDAGENT, "backfill", f"@{home / 'universe.txt'}", "--start", FIRST_DAY, "--end", LAST_DAY, "--source", "yahoo"]
-    run([MDAGENT, "backfill", "SYM99991", *words[3:]], {**environ, **told})
-    seconds, cpu, memory, said = run([*words, "--report", str(home / "report.json"), "--progress", "plain"], {**environ, **told})
+    run([MDAGENT, "backfill", "SYM99991", *words[3:]], environ)
+    seconds, cpu, memory, said = run([*words, "--report", str(home / "report.json"), "--progress", "plain"], environ)
     report = json.loads((home / "report.json").read_text())
     assert report["symbols"]["done"] == symbols, said[-2000:]
     assert report["bars"]["new"] > 2400 * symbols, said[-2000:]
@@ -134,8 +140,8 @@ def measure(told: argparse.Namespace, symbols: list[str]) -> int:
         side = [sys.executable, __file__, "--url", url, "--symbols", str(told.symbols), "--at-once", str(told.at_once), "--as"]
         try:
             run([*side, "bare"], environ)
-            ours(url, told.symbols, told.at_once, home, environ)
-            pairs = [(ours(url, told.symbols, told.at_once, home, environ), run([*side, "bare"], environ)) for _ in range(told.rounds)]
+            ours(url, told.symbols, told.at_once, home)
+            pairs = [(ours(url, told.symbols, told.at_once, home), run([*side, "bare"], environ)) for _ in range(told.rounds)]
             with_peer = told.peer and importlib.util.find_spec("yfinance") is not None
             peers = [run([*side, "peer"], environ)[0] for _ in range(1 if with_peer else 0)]
         finally:

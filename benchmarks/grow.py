@@ -11,31 +11,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from backfill import CLOCK, FIRST_DAY, HERE, LAST_DAY, MDAGENT, run, universe
+from backfill import FIRST_DAY, HERE, LAST_DAY, MDAGENT, run, settings, universe
 from scale import FEW, bytes_a_bar, everything, one_of_many, verdict
 
 from mdagent.clock import SystemClock
 from mdagent.store.bars import BarStore
 
 STEPS, COST, MEMORY, AGAIN = 10, 1.2, 500.0, 3.0  # the goals: the last step's cost over the first's, MiB, and seconds with nothing to do
-
-
-def settings(home: Path, url: str, at_once: int) -> dict[str, str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MDAGENT_", "COVERAGE_"))}
-    return clean | {
-        "MDAGENT_HOME": str(home),
-        "MDAGENT_SANDBOX": "1",
-        "MDAGENT_CLOCK": CLOCK,
-        "MDAGENT_SOURCES__YAHOO__BASE_URL": url,
-        "MDAGENT_SOURCES__YAHOO__LIMITS": "[{limit: 100000, per: 1m}]",
-        "MDAGENT_SOURCES__YAHOO__CONCURRENCY": str(at_once),
-    }
 
 
 def backfill(symbols: list[str], home: Path, environ: dict[str, str]) -> tuple[float, float, int]:

@@ -30,7 +30,7 @@ def suite(
 
     \b
     Examples:
-      mdagent chaos suite quick                          under a minute
+      mdagent chaos suite quick                          a minute or two
       mdagent chaos suite standard                       under ten minutes
     """
     from mdagent.chaos.report import table

@@ -352,7 +352,7 @@ class _WatchedStream(httpcore.AsyncNetworkStream):
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 httpcore's interface
         if info != "is_readable":
             return self._inner.get_extra_info(info)
-        if self._poll is None:  # asked of every idle connection before each request; the way through the layers takes fifty times as long
+        if self._poll is None:  # asked of every idle connection before each request, and the way through the layers is long
             self._poll = select.poll()
             self._poll.register(self._inner.get_extra_info("socket"), select.POLLIN)
         return bool(self._poll.poll(0))
