@@ -13,6 +13,7 @@ from mdagent.cli.meter import Meter
 from mdagent.cli.render import new_file, refuse_place
 from mdagent.errors import UsageError
 from mdagent.guard.allowance import Allowance
+from mdagent.quality.counted import many
 from mdagent.untrusted import one_line
 from mdagent.work.tally import Tally
 
@@ -130,9 +131,9 @@ class Course:
         parts = [f"{n} {name}" for name, n in counts.items() if n or name == "done"] + [f"{self.left} not begun"] * (self.left > 0)
         total = sum(counts.values())
         worst = f"worst grade {tally.worst[1]} ({tally.worst[0]:.1f})" if tally.worst else "no grade"
-        bars = f"{tally.new} bars new, {tally.revised} revised" + f", {tally.restated} restated by splits" * (tally.restated > 0)
+        bars = f"{many(tally.new)} new, {tally.revised} revised" + f", {tally.restated} restated by splits" * (tally.restated > 0)
         spent = used.used_credits - self.before[1], used.used_usd - self.before[2]
-        sent = f"{used.used_requests - self.before[0]} requests, {spent[0]} credits, {spent[1]:.4f} USD"
+        sent = f"{many(used.used_requests - self.before[0], 'request')}, {many(spent[0], 'credit')}, {spent[1]:.4f} USD"
         more = [f"settled: {tally.revised} bars changed (table revisions)"] if self.settles else []
         return [f"{total} symbol{'' if total == 1 else 's'}: {', '.join(parts)}", f"{bars}; {sent}; {worst}; {self.ms / 1000:.1f} s", *more]
 

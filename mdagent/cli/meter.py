@@ -89,7 +89,8 @@ class Meter:
         eta = self._eta(tally)
         quota = ", ".join(f"{name} {share:.0%}" for name, share in self._agent.quota_left().items())
         left = "" if eta is None or tally.chunks >= self._of else f", {timedelta(seconds=round(eta))} to go"
-        return f"{tally.new:,} bars, {tally.requests:,} requests{left}" + (f", quota left: {quota}" if quota and left else "")
+        counts = f"{tally.new:,} bar{'s' * (tally.new != 1)}, {tally.requests:,} request{'s' * (tally.requests != 1)}"
+        return f"{counts}{left}" + (f", quota left: {quota}" if quota and left else "")
 
 
 def _bar(terminal: Terminal, of: int) -> Any:  # noqa: ANN401  a Progress of Rich
