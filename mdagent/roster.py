@@ -25,9 +25,15 @@ class Roster:
     clock: Clock
     _sources: dict[str, Source] = field(default_factory=dict)
     _kept_rules: dict[str, Rules] = field(default_factory=dict)
+    _policies: dict[str, Policy] = field(default_factory=dict)
 
     def policy(self, name: str) -> Policy:
         """The rules for one source, by its facts and the settings in force now."""
+        if name not in self._policies:
+            self._policies[name] = self._policy(name)
+        return self._policies[name]
+
+    def _policy(self, name: str) -> Policy:
         from mdagent.wire.bounds import Limits
         from mdagent.work.gate import Policy
 

@@ -165,7 +165,7 @@ class Source(Adapter):
         if reply.status_code == HTTP_OK:
             if head.lstrip()[:1] == "<" and "Will be right back" in reply.text[:20000]:
                 return Failure(FailureKind.SERVER_ERROR, "Yahoo is down ('Will be right back')", HTTP_OK)
-            if not _ERROR_TEXT.search(reply.content):
+            if not _ERROR_TEXT.search(reply.content, max(0, reply.content.find(b'"error"'))):  # the pattern alone goes by every quote
                 return None
         kind = kind_of_status(reply.status_code, head)
         words = _told_error(reply)

@@ -27,12 +27,13 @@ class Coverage:
         self._db = db
         self._symbols = sorted(set(symbols))
         self._spans: dict[Key, list[Span]] = {}
+        self._told: dict[tuple[str, str], list[Key]] = {}  # the series of a symbol by a source
         self._changed: set[Key] = set()
         for *key, start, end, reason, expires, as_of in db.execute(
             "SELECT symbol, interval, source, adjustment, start_ts, end_ts, reason, expires, as_of FROM coverage"
             f" WHERE symbol IN ({among(self._symbols)})"
         ).fetchall():
-            self._spans.setdefault((key[0], key[1], key[2], key[3]), []).append(Span(start, end, reason, expires, as_of))
+            self._of((key[0], key[1], key[2], key[3])).append(Span(start, end, reason, expires, as_of))
         self._stored = set(self._spans)
 
     def lay(self, key: Sequence[str], spans: Sequence[Span], at: datetime) -> None:
@@ -41,7 +42,7 @@ class Coverage:
             return
         own = (key[0], key[1], key[2], key[3])
         fresh = [Span(naive(s.start), naive(s.end), s.reason, s.expires and naive(s.expires), naive(at)) for s in spans]
-        self._spans[own] = merge(self._spans.get(own, []), fresh)
+        self._spans[own] = merge(self._of(own), fresh)
         self._changed.add(own)
 
     def expire(self, kind: str, day: date, symbol: str, source: str) -> bool:
@@ -52,14 +53,21 @@ class Coverage:
         first, taken = datetime.combine(day, time()), datetime.combine(day, time()) + timedelta(days=1)
         stale = ("splits", "all") if kind == "split" else ("all",)
         expired = False
-        for key, spans in self._spans.items():
-            if key[0] != symbol or key[2] != source or key[1] == ACTIONS or key[3] not in stale:
+        for key in self._told.get((symbol, source), ()):
+            if key[1] == ACTIONS or key[3] not in stale:
                 continue
+            spans = self._spans[key]
             left = [s for s in spans if not (s.start < first and s.as_of is not None and s.as_of < taken)]
             if len(left) < len(spans):
                 self._spans[key], expired = left, True
                 self._changed.add(key)
         return expired
+
+    def _of(self, key: Key) -> list[Span]:
+        if key not in self._spans:
+            self._spans[key] = []
+            self._told.setdefault((key[0], key[2]), []).append(key)
+        return self._spans[key]
 
     def write(self) -> None:
         """Bring the table up to date."""

@@ -33,6 +33,7 @@ _NEXT_POLL = 0.001  # past the turnstile there is one who waits
 FAILING = "the disk may be failing; what was stored is left as it is, and mdagent doctor looks at it"
 _taken: dict[Path, int] = {}  # how many times this process took a store for writing
 _given_back: dict[Path, float] = {}  # when this process last gave a store back, on the monotonic clock
+_wanted: dict[Path, bool] = {}  # did another wait for a store when this process gave it back after writing?
 
 
 class _Wait(NamedTuple):
@@ -64,6 +65,8 @@ def locked(  # noqa: PLR0913  what for, how long, and after whom
                 _taken[store] = _taken.get(store, 0) + 1
         yield
     finally:
+        if write and turnstile is not None:
+            _wanted[store] = _is_held(turnstile)
         for opened in (main, turnstile):
             if opened is not None:
                 os.close(opened)
@@ -76,6 +79,11 @@ def holder(store: Path) -> str:
         told = json.loads(store.with_name(store.name + ".lock").read_text("utf-8"))
         return f"pid {int(told['pid'])} ({str(told['purpose'])[:40]}, since {str(told['since'])[:19]})"
     return "another process"
+
+
+def is_wanted(store: Path) -> bool:
+    """Did another process, or another thread of this one, wait for the store when it was last given back after writing?"""
+    return _wanted.get(store, False)
 
 
 def taken_by_others(store: Path) -> int:
@@ -153,6 +161,15 @@ def _take(fd: int, how: int, waiting: _Wait, poll: float) -> None:
             clock.pause(max(waiting.shortest, poll * 0.5 ** ((now - began) / _HALVED_IN)))
         else:
             return
+
+
+def _is_held(turnstile: int) -> bool:
+    """By one who waits for what is behind it?"""
+    try:
+        fcntl.flock(turnstile, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 def _sign(fd: int, clock: Clock, purpose: str, number: int) -> None:

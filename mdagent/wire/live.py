@@ -36,6 +36,7 @@ _GLOBAL_V6: Final = IPv6Network("2000::/3")
 _NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are the IPv4 address that is meant
 _METADATA: Final = frozenset({IPv4Address("168.63.129.16")})  # answers inside a cloud although its range is public
 _BEFORE_BODY: Final = MIB
+_AT_ONCE: Final = 256 * 1024  # bytes read in one piece, since each costs a few turns of the event loop; httpcore asks for 64 KiB
 _TRIED_AT_MOST: Final = 4
 _KEPT_IDLE: Final = 8
 _IDLE_SECONDS: Final = 30.0
@@ -318,7 +319,7 @@ class _WatchedStream(httpcore.AsyncNetworkStream):
         self._poll: select.poll | None = None
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 httpcore's interface
-        data = await self._inner.read(max_bytes, timeout)
+        data = await self._inner.read(max(max_bytes, _AT_ONCE), timeout)
         progress = _watched.get()
         if not progress.headers_done:
             progress.before_body += len(data)

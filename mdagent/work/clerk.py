@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from mdagent.errors import StoreError
 from mdagent.store.foreseen import Calendars, Foreseen
-from mdagent.store.lock import taken_by_others
+from mdagent.store.lock import is_wanted, taken_by_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 Q = TypeVar("Q")
 A = TypeVar("A")
-_PAUSE, _IDLE, _LONGEST = 0.5, 0.06, 0.8  # seconds
-_LOOK = 0.02  # seconds between two looks at what waits
+_PAUSE, _IDLE, _LONGEST = 0.5, 0.03, 0.8  # seconds
+_LOOK = 0.01  # seconds between two looks at what waits
 _MOST = 96  # that are written on one trip: the store is not to be held for long
 
 
@@ -153,15 +153,15 @@ class Clerk:
         return some
 
     async def _rest(self, spent: float) -> None:
-        """Twice as long away as it took there, so that a person at the prompt gets in, and then for as long as more keeps coming; unless
-        all that fits into one trip has come before."""
+        """Where another waited for the store twice as long away as it took there, so that a person at the prompt gets in, and then for as
+        long as more keeps coming; unless all that fits into one trip has come before."""
         began = last = self.clock.monotonic()
-        brought = 0
+        brought, least = 0, min(2 * spent, _LONGEST) if is_wanted(self.store.path) else 0.0
         while self.leisurely and brought < _MOST:
             now, before = self.clock.monotonic(), brought
             brought = sum(bool(one.about) for one in self._waiting)
             last = now if brought > before else last
-            if now - began >= min(2 * spent, _LONGEST) and (now - last >= _IDLE or now - began >= _PAUSE):
+            if now - began >= least and (now - last >= _IDLE or now - began >= _PAUSE):
                 return
             await self.clock.sleep(_LOOK)
 

@@ -51,6 +51,7 @@ _SYMBOL_MEMORY = timedelta(hours=24)
 _OURS, _LATELY = 5, timedelta(minutes=10)  # so many requests in that time that a source did not understand are held to be our fault
 _SHARE = 0.6  # of the time that is left, while others could still answer: who only drips is not to use up all of it
 _SHORTEST_WAIT = 0.02
+_TURNS = 8  # of the event loop, within which a request that may go is written to its connection
 MISTAKEN = "mistaken: "  # begins the reason why a symbol is not asked for, where the source takes it for another
 
 
@@ -208,7 +209,17 @@ class Gate:
                 kept = spooled.keep(policy.rules.account or name, memory_of(request), exchange.reply, policy.secrets)
                 telling.spooled += [kept] if kept else []
         telling.known[memory_of(request)] = exchange
+        await self._give_way(exchange, telling)
         return exchange
+
+    async def _give_way(self, exchange: Exchange, telling: Telling) -> None:
+        """Let the request that waited for this one's place go on its way before the answer is read."""
+        try:
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:  # it was answered, so it is charged
+            self._settle(exchange, exchange.failure, telling)
+            raise
 
     def _recalled(self, spool: Spool, source: Source, request: httpx.Request, call: Call, telling: Telling) -> Exchange | None:
         """The answer that another process was given to the same request and did not live to keep."""

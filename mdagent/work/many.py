@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mdagent.work.together import Shared
 
 SIDE_BY_SIDE = 8  # requests of users under way at once that the same sources can serve; each source has its own, smaller bound
-ABREAST = 256  # answers on their way into the store
+ABREAST = 384  # answers on their way into the store
 _FAR, _CHOICE = 60.0, 300.0  # seconds of a wait that is not begun yet; that one source may make wait while there are others
 _LOOK = 300.0  # seconds after which it is looked anew who can serve soonest
 

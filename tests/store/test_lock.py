@@ -14,7 +14,7 @@ import pytest
 
 from mdagent.clock import VirtualClock
 from mdagent.errors import ConfigError, StoreBusy
-from mdagent.store.lock import holder, locked
+from mdagent.store.lock import holder, is_wanted, locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +104,20 @@ def test_the_turnstile_is_free_again_once_one_is_through(store: Path) -> None:
         turnstile = os.open(store.with_name("bars.duckdb.turn"), os.O_RDWR)
         fcntl.flock(turnstile, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(turnstile)
+
+
+def test_a_writer_knows_whether_another_waited_when_it_left(store: Path) -> None:
+    with held(store, write=True):
+        pass
+    assert not is_wanted(store)
+    with store.with_name("bars.duckdb.turn").open("r+") as turnstile:
+        with held(store, write=True):
+            fcntl.flock(turnstile, fcntl.LOCK_EX)  # as one does who waits
+        assert is_wanted(store)
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        with held(store, write=True):
+            pass
+    assert not is_wanted(store)
 
 
 def test_an_error_inside_gives_the_lock_back(store: Path) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mdagent.clock import SystemClock
+from mdagent.clock import SystemClock, VirtualClock, virtual_loop
 from mdagent.errors import StoreBusy
 from mdagent.market import BarRequest
 from mdagent.store.bars import BarStore
@@ -130,6 +131,33 @@ def test_what_was_brought_is_written_though_nobody_waits_any_more(tmp_path: Path
     assert covered(store) == ["A"]
 
 
+@pytest.mark.parametrize(("wanted", "least", "most"), [(True, 0.6, 0.65), (False, 0.0, 0.1)])
+def test_the_clerk_stays_away_twice_as_long_as_he_was_there_where_another_waited(
+    tmp_path: Path, wanted: bool, least: float, most: float
+) -> None:
+    clock = VirtualClock(NOW)
+    store = BarStore(tmp_path / "bars.duckdb", "live", clock)
+    clerk, came, left = Clerk(store, clock, leisurely=True), list[float](), list[float]()
+
+    def deed(_: Writer, items: Sequence[object]) -> list[None]:
+        came.append(clock.monotonic())
+        clock.pause(0.3)
+        left.append(clock.monotonic())
+        if wanted and len(came) == 1:
+            fcntl.flock(turnstile, fcntl.LOCK_EX)  # as one does who waits
+        return [None] * len(items)
+
+    async def work() -> None:
+        await clerk.bring(deed, 1, "A")
+        fcntl.flock(turnstile, fcntl.LOCK_UN)
+        await clerk.bring(deed, 2, "B")
+        await clerk.finish()
+
+    with (tmp_path / "bars.duckdb.turn").open("w") as turnstile, asyncio.Runner(loop_factory=lambda: virtual_loop(clock)) as runner:
+        runner.run(work())
+    assert least <= came[1] - left[0] <= most
+
+
 def test_what_was_looked_up_holds_until_somebody_writes(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     clerk = Clerk(store, SystemClock())
@@ -153,7 +181,7 @@ def test_what_was_looked_up_holds_until_somebody_writes(tmp_path: Path) -> None:
 WRITE = """
 import sys
 from pathlib import Path
-from mdagent.clock import SystemClock
+from mdagent.clock import SystemClock, VirtualClock, virtual_loop
 from mdagent.store.bars import BarStore
 with BarStore(Path(sys.argv[1]), "live", SystemClock()).writing("test"):
     pass

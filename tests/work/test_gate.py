@@ -277,6 +277,39 @@ def test_a_request_that_was_cut_short_is_charged_and_written_down(play: Callable
     assert len(some.ledger.usage("parrot", some.windows, some.clock.now())) == 1
 
 
+def test_an_answer_that_nobody_reads_any_more_is_charged_and_written_down(play: Callable[..., Stage]) -> None:
+    some = play(says("a"))
+
+    async def too_late() -> None:
+        task = asyncio.ensure_future(some.gate().converse(Parrot(), lambda: Parrot().talk("x"), Call("bars", "A", 60.0)))
+        while not some.asked:  # noqa: ASYNC110  a turn of the loop more is what this is about
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not task.done(), "the next one goes first"
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    some.run(too_late())
+    assert some.rows() == [("settled", 200, "CANCELLED")]
+
+
+def test_the_next_request_is_on_its_way_before_an_answer_is_read(play: Callable[..., Stage]) -> None:
+    some = play(says("a"), says("b"), concurrency=1)
+    gate, asked = some.gate(), list[int]()
+
+    def talk(word: str) -> Conversation[list[str]]:
+        told = yield from Parrot().talk(word)
+        asked.append(len(some.asked))
+        return told
+
+    async def both() -> None:
+        await asyncio.gather(*(gate.converse(Parrot(), lambda w=w: talk(w), Call("bars", w, 60.0)) for w in "xy"))  # type: ignore[misc]
+
+    some.run(both())
+    assert asked == [2, 2]
+
+
 def test_an_error_of_the_ledger_is_no_failure_of_the_provider(play: Callable[..., Stage]) -> None:
     some = play(says())
     some.ledger.close()
