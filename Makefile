@@ -39,8 +39,8 @@ bench: $(READY) ## measure; the figures in the README come from here
 drill: $(READY) ## the slow tests: real processes under load, kills, whole scenarios (ONLY=D4: those of one drill, see docs/drills.md)
 	$(BIN)/python -m pytest -m "$(if $(ONLY),drill(number='$(ONLY)'),drill)"
 
-chaos: $(READY) ## the standard suite of experiments; its table goes into docs/chaos.md
-	$(BIN)/python benchmarks/chaos.py --write docs/chaos.md
+chaos: $(READY) ## the standard suite of experiments; its table goes into docs/chaos.md, and in short into the README
+	$(BIN)/python benchmarks/chaos.py --write docs/chaos.md --brief README.md
 
 mutants: $(READY) ## each safeguard switched off in turn, and the experiment that notices
 	$(BIN)/python -m tests.chaos.mutants

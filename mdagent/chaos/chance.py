@@ -10,7 +10,7 @@ from mdagent.chaos.experiment import Bound, Experiment, Habit, Phases
 from mdagent.wire.faults import KINDS, Fault, completed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from mdagent.chaos.drill import Outcome
     from mdagent.wire.faults import Setting
@@ -19,6 +19,8 @@ RANDOM = "random"
 _SOURCES = ("yahoo", "twelvedata", "polygon", "tiingo")
 _LASTS = 80.0
 _MOST = 5  # faults in an experiment
+_REAL_PLACES = ("transport", "provider", "truth")
+_PLACES = (*_REAL_PLACES, "scene")
 # What changes the count of a quota cannot be foreseen, so that a provider refuses; pages that never end cost the machine.
 _NOT_BY_CHANCE = ("quota_cut", "downgraded", "endless", "bomb")
 _CLAIMS = (
@@ -33,8 +35,9 @@ _CLAIMS = (
 )
 
 
-def random_experiment(seed: int) -> Experiment:
-    """The same for the same seed. One source lies at most, and one is spared all faults, so that there is somebody to serve."""
+def random_experiment(seed: int, *, real: bool = False) -> Experiment:
+    """The same for the same seed. One source lies at most, and one is spared all faults, so that there is somebody to serve. `real`: of
+    faults that real time knows."""
     dice = Random(f"{seed} experiment")  # noqa: S311  chance is to be repeatable
     spared, liar = dice.sample(_SOURCES, 2)
     clock = datetime(2024, 1, 8, 15, tzinfo=UTC) + timedelta(days=7 * dice.randrange(20), hours=dice.randrange(24))
@@ -50,15 +53,15 @@ def random_experiment(seed: int) -> Experiment:
         clock=clock,
         load=load,
         hypothesis=tuple(Bound(*claim) for claim in _CLAIMS),
-        faults=tuple(_fault(dice, spared, liar) for _ in range(dice.randint(1, _MOST))),
+        faults=tuple(_fault(dice, spared, liar, _REAL_PLACES if real else _PLACES) for _ in range(dice.randint(1, _MOST))),
         phases=Phases(10.0, _LASTS, 20.0),
         seed=seed,
         sources=_SOURCES,
     )
 
 
-def _fault(dice: Random, spared: str, liar: str) -> Fault:
-    kinds = [name for name, kind in KINDS.items() if kind.where in _PLACES and name not in _NOT_BY_CHANCE]
+def _fault(dice: Random, spared: str, liar: str, places: Sequence[str]) -> Fault:
+    kinds = [name for name, kind in KINDS.items() if kind.where in places and name not in _NOT_BY_CHANCE]
     name = dice.choice(kinds)
     kind = KINDS[name]
     others = [source for source in _SOURCES if source != spared]
@@ -72,9 +75,6 @@ def _fault(dice: Random, spared: str, liar: str) -> Fault:
 
 def _drawn(dice: Random, setting: Setting) -> str:
     return dice.choice(setting.choices)
-
-
-_PLACES = ("transport", "provider", "truth", "scene")
 
 
 def broken_by(outcome: Outcome) -> frozenset[str]:

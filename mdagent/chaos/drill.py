@@ -16,7 +16,7 @@ from mdagent.chaos.experiment import PHASES, Bound, Experiment
 from mdagent.chaos.load import Desk, Person
 from mdagent.chaos.probes import PROBES, Machine, Phase, Sample, holds
 from mdagent.chaos.scene import Scene, roomy, settled
-from mdagent.chaos.truth import compare
+from mdagent.chaos.truth import compare, set_aside
 from mdagent.errors import ConfigError
 from mdagent.store.ledger import open_ledger
 from mdagent.store.soundness import BAD, looks
@@ -264,17 +264,20 @@ class _Audit(NamedTuple):
 def _audit(run: _Run) -> _Audit:
     """What the store says now of every bar that was ever asked for, against the truth and against the answers."""
     desk, agent = run.desk, run.people[0].desk.agent
-    wrong, twice, faults, there = dict(desk.wrong), 0, 0, set()
+    wrong, twice, faults, there, aside = dict(desk.wrong), 0, 0, set(), set()
     with agent("audit", run.scene.market, run.people[0].dice) as auditor:
         if auditor.store.exists():
             with auditor.store.reading("chaos") as reader:
-                faults = sum(look.wrong for look in looks(reader.ask, auditor.clock.now()) if look.state == BAD)
+                if "store_faults" in run.scene.experiment.probed:  # a long look, which is for those who ask for it
+                    faults = sum(look.wrong for look in looks(reader.ask, auditor.clock.now()) if look.state == BAD)
                 for (name, interval), request in sorted(desk.windows.items()):
                     found = compare(reader.bars([request]), request, run.scene.clock.now())
                     twice += found.twice
                     there |= {(name, interval, stamp) for stamp in found.stamps}
                     wrong |= {(name, interval, stamp): letter for stamp, letter in found.wrong.items()}
-    return _Audit(len(there), wrong, len(desk.served - there), twice, faults)
+                for name, interval in {key[:2] for key in desk.served - there}:
+                    aside |= {(name, interval, stamp) for stamp in set_aside(reader, desk.windows[name, interval])}
+    return _Audit(len(there), wrong, len(desk.served - there - aside), twice, faults)
 
 
 def _memory() -> float:

@@ -69,3 +69,8 @@ class Experiment(NamedTuple):
     observe_only: bool = False
     drills: tuple[str, ...] = ()
     about: str = ""
+
+    @property
+    def probed(self) -> frozenset[str]:
+        """The probes of which something is claimed."""
+        return frozenset(bound.probe for bound in (*self.hypothesis, *self.stop))

@@ -13,24 +13,55 @@ from mdagent.chaos.report import report
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mdagent.chaos.experiment import Experiment
+    from mdagent.chaos.experiment import Experiment, Habit
     from mdagent.config import Settings
 
 _given: dict[str, Any] = {}  # what a forked process was born with: settings cannot be pickled
 
 
 def run_all(experiments: Sequence[Experiment], settings: Settings, seed: int | None = None, jobs: int = 0) -> Iterator[dict[str, Any]]:
-    """The report of each, in their order, as soon as it is there. `jobs` run at once; 0: as many as there are processors."""
+    """The report of each, in their order, as soon as it is there. `jobs` run at once, the long ones first, so that none is left alone at
+    the end; 0: as many as there are processors."""
     jobs = min(jobs or os.cpu_count() or 1, len(experiments))
     if jobs < 2 or "fork" not in multiprocessing.get_all_start_methods():
         yield from (_report(one, settings, seed) for one in experiments)
         return
+    _get_ready(experiments)
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _born, (experiments, settings, seed)) as pool:
         try:
-            yield from pool.map(_numbered, range(len(experiments)))
+            longest_first = sorted(range(len(experiments)), key=lambda n: -toil(experiments[n]))
+            coming = {n: pool.submit(_numbered, n) for n in longest_first}
+            yield from (coming[n].result() for n in range(len(experiments)))
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+_TOIL = {"quote": 1.0, "fetch": 20.0, "backfill": 20.0, "status": 0.2}  # what a call takes to compute, measured roughly
+_ONE_MORE = 0.2  # of that, what another symbol of the same call takes
+
+
+def toil(experiment: Experiment) -> float:
+    """How long it takes to compute, in quotes."""
+    return sum(experiment.phases) * sum(_TOIL[one.asks] * _share_of_a_day(one) * _crowd(one) / one.every for one in experiment.load)
+
+
+def _crowd(habit: Habit) -> float:
+    return 1 + _ONE_MORE * (habit.together - 1)
+
+
+def _share_of_a_day(habit: Habit) -> float:
+    return 1.0 if habit.hours is None else (habit.hours[1] - habit.hours[0]) / 24
+
+
+def _get_ready(experiments: Sequence[Experiment]) -> None:
+    """What takes long and all of them need is made once, before they are forked."""
+    from mdagent.wire.sandbox.market import hours
+    from mdagent.wire.sandbox.tickers import listing
+
+    named = [symbol for one in experiments for habit in one.load for symbol in habit.symbols[:1]]
+    for calendar in dict.fromkeys(found.calendar for symbol in named if (found := listing(symbol))):
+        hours(calendar)
 
 
 def _born(experiments: Sequence[Experiment], settings: Settings, seed: int | None) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from mdagent.store.literal import naive
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mdagent.market import BarRequest, Quote
+    from mdagent.store.read import Reader
     from mdagent.wire.sandbox.view import View
 
 NEAR, HALF_A_TICK = 0.001, 0.0051  # further than a thousandth, and than half a cent, from the truth is wrong
@@ -54,6 +57,17 @@ def compare(rows: Sequence[tuple[Any, ...]], request: BarRequest, now: datetime)
     late = [stamp for stamp in want if stamp > last]
     stale = now.timestamp() - min(_ends(seen, stamp, request) for stamp in late) if late else 0.0
     return Compared(len(rows), wrong, len(stamps) - len(there), missing, max(0.0, stale), len(rows) - len(final), tuple(stamps))
+
+
+def set_aside(reader: Reader, request: BarRequest) -> set[int]:
+    """The stamps of final bars that the store has, and leaves out of this series since it does not know enough of their source's splits:
+    they are not lost, and whoever fetches the series hears why."""
+    left = {one.source for one in reader.joint(request).left}
+    if not left:
+        return set()
+    window = [request.symbol.ticker, request.interval.value, naive(request.start), naive(request.end)]
+    told = reader.ask("SELECT source, ts FROM bars WHERE symbol = ? AND interval = ? AND ts >= ? AND ts < ? AND NOT provisional", window)
+    return {_stamp(ts) for source, ts in told.fetchall() if source in left}
 
 
 def quote_is_right(told: Quote, now: datetime) -> bool:

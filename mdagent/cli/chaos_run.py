@@ -66,7 +66,7 @@ def run(
 
     terminal: Terminal = ctx.obj
     by_chance, seconds = experiment == RANDOM, read_span(duration)
-    found = random_experiment(seed or 1) if by_chance else find(experiment, terminal.cwd)
+    found = random_experiment(1 if seed is None else seed, real=real_time) if by_chance else find(experiment, terminal.cwd)
     found = found if seconds is None else _lasting(found, seconds, real=real_time)
     outcome = start(found, terminal.settings, seed, terminal.say, real=real_time)
     if by_chance and outcome.verdict == "deviated":

@@ -30,7 +30,7 @@ def suite(
 
     \b
     Examples:
-      mdagent chaos suite quick                          a minute or two
+      mdagent chaos suite quick                          half a minute
       mdagent chaos suite standard                       under ten minutes
     """
     from mdagent.chaos.report import table

@@ -307,7 +307,7 @@ def query(
     chosen = choose_way(terminal, form, as_json=as_json_, as_csv=as_csv, output=output, force=force)
     with terminal.agent() as agent:
         _need_store(agent.store.path)
-        with agent.store.reading("query") as reader:
+        with agent.store.reading("query", foreign=True) as reader:
             columns, rows, wrong = reader.query(sql)
     if wrong:
         raise UsageError(wrong, 'mdagent query "SHOW TABLES" lists what there is')

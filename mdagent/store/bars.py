@@ -1,15 +1,15 @@
 """The bar store: bars.duckdb, opened late, inside our own lock, and closed early.
 
-Only this file opens it, and compact.py, to read it while `rewriting` holds the lock. A reader or a writer is a connection that lives
-as long as the lock is held; nothing slow (network, prompt, pager) may happen meanwhile. `reading`, `writing` and
-`rewriting` are where DuckDB's errors become ours.
+Only this file opens it (by opened.py), and compact.py, to read it while `rewriting` holds the lock. A reader or a writer is a
+connection that lives as long as the lock is held; nothing slow (network, prompt, pager) may happen meanwhile. `reading`, `writing`
+and `rewriting` are where DuckDB's errors become ours.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +18,7 @@ import duckdb
 from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull, WrongWorld
 from mdagent.store.literal import literal
 from mdagent.store.lock import FAILING, locked, too_many_files, unwritable
+from mdagent.store.opened import Config, opened
 from mdagent.store.read import Reader
 from mdagent.store.schema import VERSION, migrate
 
@@ -27,20 +28,13 @@ if TYPE_CHECKING:
     from mdagent.clock import Clock
     from mdagent.store.write import Writer
 
-_SEALED: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "enable_external_access": "false",
-    "lock_configuration": "true",
-}
+_READING: Config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 # A commit goes straight into the file, not into the log first and into the file when that is closed; and by one thread, since what is
 # written at once is too little for several: 25 symbols of ten years take three quarters of the wall time so, and 63 % of the processor's.
-_WRITING = _SEALED | {"checkpoint_threshold": "1KB", "threads": 1}
-_BOUNDED: dict[str, str | bool | int | float | list[str]] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-    "memory_limit": "1GB",  # a copy of the whole store is to be had on a small machine
-}
+_WRITING = _READING | {"checkpoint_threshold": "1KB", "threads": 1}
+_BOUNDED = _READING | {"memory_limit": "1GB"}  # a copy of the whole store is to be had on a small machine
+_SEALED = _READING | {"enable_external_access": "false", "lock_configuration": "true"}
+_blank: dict[str, bytes] = {}  # an empty store of each world, once this process has made one
 _FOREIGN_TRIES = 40  # a tool that knows nothing of our lock may hold the file for a moment
 
 
@@ -60,11 +54,10 @@ class BarStore(NamedTuple):
         return self.path.exists()
 
     @contextmanager
-    def reading(self, purpose: str = "read", *, writes: Path | None = None) -> Iterator[Reader]:
-        """A reader; many processes may read at once. It reaches no file but the one that it `writes`, if any. Raises StoreBusy,
-        StoreDamaged, WrongWorld; the store must exist."""
-        with self._locked(purpose), _telling(self.path):
-            db = self._connect(read_only=True, writes=writes)
+    def reading(self, purpose: str = "read", *, writes: Path | None = None, foreign: bool = False) -> Iterator[Reader]:
+        """A reader; many processes may read at once. It reaches no file but the one that it `writes`, if any; what is asked may be
+        `foreign`, as SQL of a user's. Raises StoreBusy, StoreDamaged, WrongWorld; the store must exist."""
+        with self._locked(purpose), _telling(self.path), self._connected(read_only=True, writes=writes, foreign=foreign) as db:
             try:
                 old = self._check_world(db)
                 if not old:
@@ -72,12 +65,10 @@ class BarStore(NamedTuple):
             except BaseException:
                 db.interrupt()  # a statement that a Ctrl-C broke off may run on, and to close would be to wait for its end
                 raise
-            finally:
-                db.close()
         if old:
             with self.writing("migration"):
                 """A store of an older mdagent: opened for writing once, it is brought up to date."""
-            with self.reading(purpose, writes=writes) as reader:
+            with self.reading(purpose, writes=writes, foreign=foreign) as reader:
                 yield reader
 
     @contextmanager
@@ -89,8 +80,7 @@ class BarStore(NamedTuple):
         with self._locked(purpose, write=True), _telling(self.path):
             if not self.path.exists():
                 self._create()
-            db = self._connect(read_only=False)
-            try:
+            with self._connected(read_only=False) as db:
                 version = self._check_world(db)
                 db.execute("BEGIN TRANSACTION")
                 try:
@@ -102,8 +92,6 @@ class BarStore(NamedTuple):
                     with suppress(duckdb.Error):  # a failed commit has rolled back already
                         db.execute("ROLLBACK")
                     raise
-            finally:
-                db.close()
 
     @contextmanager
     def rewriting(self, purpose: str) -> Iterator[Path]:
@@ -125,16 +113,13 @@ class BarStore(NamedTuple):
 
     def _fold_log(self) -> None:
         """Bring what stands in DuckDB's log into the file, so that the file alone is all of the store; an older store up to date."""
-        db = self._connect(read_only=False)
-        try:
+        with self._connected(read_only=False) as db:
             version = self._check_world(db)
             if version:
                 db.execute("BEGIN TRANSACTION")
                 migrate(db, version)
                 db.execute("COMMIT")
             db.execute("CHECKPOINT")
-        finally:
-            db.close()
         if self.path.resolve().with_name(self.path.resolve().name + ".wal").exists():
             msg = f"the store {self.path} has a log that cannot be brought into it"
             raise StoreDamaged(msg, "close every program that has it open, then run the same command again")
@@ -145,20 +130,30 @@ class BarStore(NamedTuple):
         except OSError as error:
             raise unwritable(self.path.parent, error) from error
 
-    def _connect(self, *, read_only: bool, writes: Path | None = None) -> duckdb.DuckDBPyConnection:
+    @contextmanager
+    def _connected(self, *, read_only: bool, writes: Path | None = None, foreign: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
         if self.path.stat().st_size == 0:
             msg = f"the store {self.path} is empty (0 bytes)"
             raise StoreDamaged(msg, "run mdagent doctor; move the file away to start anew, it was left as it is")
         for left in range(_FOREIGN_TRIES, -1, -1):
-            try:
-                if writes is None:
-                    return duckdb.connect(self.path, read_only=read_only, config=_SEALED if read_only else _WRITING)
-                return _sealed_but(duckdb.connect(self.path, read_only=read_only, config=_BOUNDED), writes)
-            except duckdb.IOException as error:
-                if "lock" not in str(error) or not left:
-                    raise
-                self.clock.pause(0.05)
-        raise AssertionError  # the last try returns or raises
+            with ExitStack() as stack:
+                try:
+                    db = stack.enter_context(self._opening(read_only=read_only, writes=writes, foreign=foreign))
+                except duckdb.IOException as error:
+                    if "lock" not in str(error) or not left:
+                        raise
+                else:
+                    yield db
+                    return
+            self.clock.pause(0.05)
+
+    def _opening(self, *, read_only: bool, writes: Path | None, foreign: bool) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """SQL that is not ours, and what reaches a file, has a DuckDB of its own, of which nothing is left for those who come later."""
+        if writes is not None:
+            return _sealed_but(duckdb.connect(self.path, read_only=read_only, config=_BOUNDED), writes)
+        if foreign:
+            return duckdb.connect(self.path, read_only=read_only, config=_SEALED)
+        return opened(self.path, _READING if read_only else _WRITING, read_only=read_only)
 
     def _create(self) -> None:
         """Build under a temporary name and rename: a kill half-way leaves no file that nobody can open."""
@@ -188,6 +183,10 @@ class BarStore(NamedTuple):
                 leftover.unlink(missing_ok=True)
 
     def _build(self, new: Path) -> None:
+        """A process that makes many, as tests and drills do, copies its first: to make one takes 30 ms."""
+        if blank := _blank.get(self.world):
+            new.write_bytes(blank)
+            return
         db = duckdb.connect(new)
         try:
             db.execute("BEGIN TRANSACTION")  # one wait for the disk, not one for each table
@@ -197,6 +196,7 @@ class BarStore(NamedTuple):
             db.execute("CHECKPOINT")
         finally:
             db.close()
+        _blank[self.world] = new.read_bytes()
 
     def _check_world(self, db: duckdb.DuckDBPyConnection) -> int:
         """0, or the version of a store that is older than this program. Raises WrongWorld, StoreDamaged."""

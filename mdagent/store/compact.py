@@ -54,7 +54,9 @@ def compact(store: BarStore, *, least_waste: float = 0.0, free: Callable[[Path],
 
 def waste_of(ask: Ask) -> float:
     """The share of the file that holds nothing: free blocks, and bars that were replaced."""
-    total, used = ask("SELECT total_blocks, used_blocks FROM pragma_database_size() LIMIT 1", []).fetchone() or (0, 0)
+    total, used = ask(
+        "SELECT total_blocks, used_blocks FROM pragma_database_size() WHERE database_name = current_database()", []
+    ).fetchone() or (0, 0)
     there = ask("SELECT sum(count) FROM pragma_storage_info('bars') WHERE column_id = 0 AND segment_type <> 'VALIDITY'", []).fetchone()
     live = ask("SELECT count(*) FROM bars", []).fetchone()
     share = live[0] / there[0] if there and live and there[0] else 1.0

@@ -59,7 +59,7 @@ _SERIES = """
 def sizes_of(ask: Ask) -> Sizes:
     """Of an open store."""
     names = [row[0] for row in ask(_TABLES, []).fetchall()]
-    block, free = ask("SELECT block_size, free_blocks FROM pragma_database_size() LIMIT 1", []).fetchone()
+    block, free = ask("SELECT block_size, free_blocks FROM pragma_database_size() WHERE database_name = current_database()", []).fetchone()
     segments = _SEGMENTS.format(block=block, all=" UNION ALL ".join(_ONE.format(name) for name in names))
     bytes_of: dict[str, dict[int, int]] = {name: {} for name in names}
     for name, group, size in ask(segments, []).fetchall():

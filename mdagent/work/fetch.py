@@ -58,7 +58,7 @@ async def fetch(wish: Wish, tools: Tools) -> Line:
         await served_by(resort, replace(tools, last_resort=True))
     spared = wish.servers[len(tried) :] if resort is None else ()
     considered += [Considered(s.source.spec.name, chosen=False, reasons=(_SPARED,), arithmetic=wish.sums_of(s)) for s in spared]
-    told = tried[-1] if tried[-1].failure is None else max(tried, key=telling)
+    told = tried[-1] if tried[-1].failure is None else _opening_first(max(tried, key=telling), tried)
     new = sum(line.new for line in tried)
     return told._replace(considered=tuple(considered), requests=sent, new=new)
 
@@ -83,6 +83,14 @@ def telling(line: Line) -> tuple[int, bool, bool]:
     that failed for the network, which the others did then, too; else the first."""
     kind = line.failure.kind if line.failure else None
     return line.bars, kind is FailureKind.UNKNOWN_SYMBOL, kind is FailureKind.NETWORK_DOWN
+
+
+def _opening_first(told: Line, tried: Sequence[Line]) -> Line:
+    """Where a breaker is what is told of, that of them which is tested first: until then nobody can be asked."""
+    shut = [(line.failure.until, n) for n, line in enumerate(tried) if line.failure and line.failure.kind is FailureKind.BREAKER_OPEN]
+    known = [(until, n) for until, n in shut if until is not None]
+    is_shut = told.failure is not None and told.failure.kind is FailureKind.BREAKER_OPEN
+    return tried[min(known)[1]] if is_shut and known and not told.bars else told
 
 
 def unserved(wish: Wish) -> Line:

@@ -1,4 +1,4 @@
-"""A network that is down, as a long run takes it: all wait, one tries, and all go on once it is back."""
+"""A network that is down, or sources that are left alone, as a long run takes it: it waits, and goes on once they are back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from mdagent.guard.outcome import FailureKind
+from mdagent.guard.outcome import Blame, FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 _FIRST, _LONGEST = 5.0, 60.0  # seconds between two tries
 _NETWORK, _HOST = 86400.0, 7200.0  # seconds after which it is given up: where several sources are out of reach, where one is
-_WAKE = 2400.0  # seconds after the end for which a breaker may still be open that nothing but the network opened
+_SHUT = 2400.0  # the longest that a breaker is open, as a rule; longer is one that a person or a key has to close
+_PASSING = (Blame.COUNT, Blame.OPEN_NOW)  # what a source that fails may not do the next time
+_LOOK = 300.0  # seconds after which it is looked anew who can serve
 
 
 @dataclass(slots=True)
@@ -30,21 +32,23 @@ class Outage:
     allowance: Allowance
     say: Callable[[str], None]
     _since: float | None = None
-    _ended: float | None = None
     _pause: float = _FIRST
+    _shut: float | None = None  # since when nobody may be asked, whom the network does reach
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _back: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def passes(self, line: Line) -> bool:
-        """Wait where the line failed because nobody could be reached: True where it is to be asked again then. False where it failed for
-        another reason, or where that has lasted too long."""
+        """Wait where the line failed because nobody could be reached, or everybody is left alone: True where it is to be asked again then.
+        False where it failed for another reason, or where that has lasted too long."""
         failure, now = line.failure, self.clock.monotonic()
+        if failure is None and line.requests:
+            self._shut = None
+        if self._since is None and failure is not None and self._is_shut(failure):
+            return await self._closing(failure)
         if failure is None or not self._is_blamed(failure):
             if self._since is not None and line.requests:
                 self._end(now)
             return False
-        if self._since is None and failure.kind is FailureKind.BREAKER_OPEN:
-            return await self._closing(failure)
         if self._since is None:
             self._begin(failure, now)
         if now - (self._since or now) > (_NETWORK if failure.kind is FailureKind.NETWORK_DOWN else _HOST):
@@ -58,11 +62,15 @@ class Outage:
         return True
 
     def _is_blamed(self, failure: Failure) -> bool:
-        """Is it the network, as far as can be told? A breaker that is open during an outage, or just after, is so for nothing else."""
-        if failure.unreachable or failure.kind is FailureKind.NETWORK_DOWN:
-            return True
-        lately = self._ended is not None and self.clock.monotonic() - self._ended < _WAKE
-        return failure.kind is FailureKind.BREAKER_OPEN and failure.until is not None and (self._since is not None or lately)
+        """Is it the network, as far as can be told? A breaker that is open during an outage is so for nothing else."""
+        shut = failure.kind is FailureKind.BREAKER_OPEN and failure.until is not None
+        return shut or failure.unreachable or failure.kind is FailureKind.NETWORK_DOWN
+
+    def _is_shut(self, failure: Failure) -> bool:
+        """Are all sources left alone? Whoever waits for that may be the one who tests a source, and finds that it still fails."""
+        if failure.kind is FailureKind.BREAKER_OPEN:
+            return failure.until is not None
+        return self._shut is not None and failure.consequence.blame in _PASSING and not failure.unreachable
 
     async def _until_back(self, seconds: float) -> None:
         try:
@@ -72,10 +80,16 @@ class Outage:
             pass
 
     async def _closing(self, failure: Failure) -> bool:
-        """The breaker of a source that others have not proved to be back yet."""
-        left = (failure.until - self.clock.now()).total_seconds() if failure.until else 0.0
-        pause = self.allowance.patience(max(1.0, left), self.clock.monotonic())
-        if left > _WAKE or pause <= 0:
+        """The breakers of all sources are open; that of which the failure tells is tested first."""
+        now = self.clock.monotonic()
+        left = (failure.until - self.clock.now()).total_seconds() if failure.until else _LONGEST
+        pause = self.allowance.patience(min(max(1.0, left), _LOOK), now)
+        if left > _SHUT or pause <= 0:
+            return False
+        if self._shut is None:
+            self._shut = now
+            self.say(f"waiting, since no source may be asked now: {failure.detail}")
+        if now - self._shut > _HOST:
             return False
         await self.clock.sleep(pause)
         return True
@@ -87,6 +101,6 @@ class Outage:
 
     def _end(self, now: float) -> None:
         took = timedelta(seconds=round(now - (self._since or now)))
-        self._since, self._ended = None, now
+        self._since = None
         self._back.set()
         self.say(f"the network is back after {took}")

@@ -39,6 +39,11 @@ def test_somebody_is_always_spared_and_one_lies_at_most(seed: int) -> None:
     assert len(liars) <= 1
 
 
+def test_for_real_time_only_faults_are_drawn_that_it_knows() -> None:
+    drawn = {KINDS[fault.kind].where for seed in range(1, 40) for fault in random_experiment(seed, real=True).faults}
+    assert drawn == {"transport", "provider", "truth"}
+
+
 def test_an_experiment_by_chance_can_be_named(tmp_path: Path) -> None:
     assert find("random-7", tmp_path) == random_experiment(7)
 

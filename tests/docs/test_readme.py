@@ -14,6 +14,7 @@ import pytest
 import typer
 
 import mdagent
+from mdagent.chaos.shipped import SUITES
 from mdagent.cli import COMMANDS, app
 from mdagent.cli.exits import MEANINGS
 from mdagent.cli.hoist import PLAIN, VALUED
@@ -118,7 +119,7 @@ def test_the_python_examples_run(number: int, tmp_path: Path) -> None:
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:
-    cells = [pair for row in table("| code | meaning | code | meaning |") for pair in (row[:2], row[2:]) if any(pair)]
+    cells = [row[n : n + 2] for row in table("| code | meaning | code | meaning | code | meaning |") for n in (0, 2, 4) if row[n]]
     assert sorted((int(code), meaning) for code, meaning in cells) == [(int(c), m) for c, m in MEANINGS.items()]
 
 
@@ -157,6 +158,20 @@ def test_the_modes_are_those_of_the_judgement() -> None:
 def test_what_a_class_leaves_to_those_above_it_is_that_of_the_limits() -> None:
     told = {name: float(share) / 100 for name, share in re.findall(r"`(normal|low|batch)`(?: leaves)? (\d+) %", README)}
     assert told == {priority.name.lower(): kept for priority, kept in KEPT_BACK.items() if kept}
+
+
+MARK = "<!-- printed by benchmarks/chaos.py -->"
+
+
+def test_the_table_of_experiments_is_that_of_the_standard_suite() -> None:
+    """Both are printed by `make chaos`; whoever adds an experiment runs it."""
+    cells = [cell for row in table(f"|{' experiment, verdict, answered |' * 4}") for cell in row if cell]
+    told = [re.fullmatch(r"(\S+) held \d+/\d+", cell) for cell in cells]
+    assert [found and found[1] for found in told] == list(SUITES["standard"])
+    full = (TOP / "docs" / "chaos.md").read_text(encoding="utf-8").split(MARK)[1]
+    assert re.findall(r"^\| ([a-z][a-z0-9-]*) \|", full, re.MULTILINE) == ["experiment", *SUITES["standard"]]
+    for name, _, answered in map(str.split, cells):
+        assert re.search(rf"^\| {name} \| [^|]+ \| held \| {answered} \|", full, re.MULTILINE), name
 
 
 # ---- settings

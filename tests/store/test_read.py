@@ -50,7 +50,7 @@ WEEK = {"2024-01-02": 10.0, "2024-01-03": 11.0, "2024-01-04": 12.0}
 def test_a_query_reads_the_store_and_nothing_else(tmp_path: Path, sql: str) -> None:
     store = store_at(tmp_path)
     keep(store, batch(WEEK))
-    with store.reading() as reader:
+    with store.reading(foreign=True) as reader:
         columns, rows, wrong = reader.query(sql)
     assert (columns, rows) == ([], [])
     assert wrong
@@ -62,7 +62,7 @@ def test_a_query_reads_the_store_and_nothing_else(tmp_path: Path, sql: str) -> N
 def test_a_select_has_columns_and_rows(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     keep(store, batch(WEEK))
-    with store.reading() as reader:
+    with store.reading(foreign=True) as reader:
         assert reader.query("SELECT symbol, count(*) AS n FROM bars GROUP BY symbol") == (["symbol", "n"], [("AAPL", 3)], "")
 
 
