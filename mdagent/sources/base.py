@@ -215,12 +215,16 @@ class Adapter:
 
     def get(self, path: str, params: Mapping[str, str] | None = None, *, cost: int = 1) -> httpx.Request:
         """A GET with the key, of a path that is percent-encoded already; `path` may also be a whole address on one of our hosts."""
+        from urllib.parse import urlencode
+
         import httpx  # here, so that the facts of a source can be read without it
 
         auth, headers, query = self.spec.auth, dict(self._headers), dict(params or {})
         if auth.place != "none":
             (headers if auth.place == "header" else query)[auth.name] = auth.form.format(key=self._key)
         url = path if path.startswith(("https://", "http://")) else self.base + path
+        if query and "?" not in url:  # a tenth of what it takes httpx to merge them
+            url, query = f"{url}?{urlencode(query)}", {}
         made = httpx.URL(url).copy_merge_params(query) if query else httpx.URL(url)
         return httpx.Request("GET", made, headers=headers, extensions={COST: cost})
 
