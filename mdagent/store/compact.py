@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 
 # A row group holds 122,880 rows: with the bars of a symbol side by side one symbol is read from one or two of them.
 _ORDER = ("symbol", "interval", "source", "adjustment", "ts", "start_ts", "date", "day", "number", "batch")
-_AT_ONCE = 1_500_000  # bars that are sorted at once: some 500 MB
+_AT_ONCE = 500_000  # bars that are sorted at once; of half as many the file would become larger by half
 _ROOM = 64 * 1024 * 1024  # beyond the size of the file
 _BOUNDS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
-    "memory_limit": "2GB",
+    "memory_limit": "300MB",
+    "threads": 1,  # each has rows of its own in memory; two take as much of the processor's time
 }
 
 
