@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mdagent.cli.exits import OF_FAILURE, ExitCode
 from mdagent.cli.planfile import plan_of
 from mdagent.cli.render import new_file, refuse_place
+from mdagent.quality.counted import many
 from mdagent.untrusted import one_line
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def _words(plan: dict[str, Any]) -> list[str]:
     when = f"the last could go after {timedelta(seconds=ceil(plan['seconds']))}" if plan["seconds"] else "all could go at once"
     by = f" ({', '.join(f'{name} {n}' for name, n in asked.most_common())})" if asked else ""
     told = [
-        f"{plan['there']} chunks are there, {len(chunks)} to be asked for, {len(lost)} cannot be served; nothing was sent",
-        f"{plan['requests']} requests{by}, {plan['credits']} credits, {plan['usd']:.4f} USD; {when}",
+        f"{many(len(chunks), 'chunk')} to be asked for, {plan['there']} there already, {len(lost)} that cannot be served; nothing was sent",
+        f"{many(plan['requests'], 'request')}{by}, {many(plan['credits'], 'credit')}, {plan['usd']:.4f} USD; {when}",
     ]
     told += [f"cannot be served: {one['symbol']} {one['interval']}: {one['kind']}: {one_line(one['why'], 300)}" for one in lost[:_SHOWN]]
     return told + ([f"and {len(lost) - _SHOWN} more"] if len(lost) > _SHOWN else [])
