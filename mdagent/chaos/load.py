@@ -158,11 +158,14 @@ class Person:
         from mdagent.agent import Errand
         from mdagent.guard.allowance import Allowance
         from mdagent.work.backfill import Chunk, chunks_of, groups_of
+        from mdagent.work.outage import SHUT
 
         requests = [self._request(symbol, Priority.BATCH) for symbol in self._symbols()]
         lines: list[Line] = []
         allowance = Allowance(ends=began + self.habit.deadline)
         chunks = [Chunk(part) for r in requests for part in chunks_of(r)]
+        said: list[str] = []
+        agent.say = said.append
         try:
             agent.backfill(groups_of(chunks), Errand(allowance, lambda _, line: lines.append(line)))
         except MdagentError as error:
@@ -171,7 +174,9 @@ class Person:
         if agent.store.exists():
             with agent.store.reading("chaos") as reader:
                 rows = reader.bars([line.request for line in lines])
-        return [self._judged(agent, ear, began, line, rows) for line in lines]
+        calls = [self._judged(agent, ear, began, line, rows) for line in lines]
+        waited = any(words.startswith(SHUT) for words in said)  # until a source might be asked again: that is no failover
+        return [call._replace(set_out=None) for call in calls] if waited else calls
 
     def _judged(self, agent: Agent, ear: Ear, began: float, line: Line, rows: Sequence[tuple[Any, ...]]) -> Called:
         """One symbol's answer: not good where nothing came, where it is wrong, or where it is late."""

@@ -124,9 +124,8 @@ def _of(values: Sequence[float], share: float) -> Sample | None:
 
 
 def failovers(phase: Phase) -> list[float]:
-    """Of each call that was answered from outside while some source was down: how long until the request that was answered went out;
-    backfills apart, of which a call is many symbols, and which wait until a source may be asked again."""
-    return [call.set_out for call in phase.good if call.struck and call.set_out is not None and call.asks != "backfill"]
+    """Of each call that was answered from outside while some source was down: how long until the request that was answered went out."""
+    return [call.set_out for call in phase.good if call.struck and call.set_out is not None]
 
 
 def latencies(phase: Phase) -> list[float]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mdagent.guard.outcome import Failure
     from mdagent.work.report import Line
 
+SHUT = "waiting, since no source may be asked now"  # begins what is said of it
 _FIRST, _LONGEST = 5.0, 60.0  # seconds between two tries
 _NETWORK, _HOST = 86400.0, 7200.0  # seconds after which it is given up: where several sources are out of reach, where one is
 _SHUT = 2400.0  # the longest that a breaker is open, as a rule; longer is one that a person or a key has to close
@@ -88,7 +89,7 @@ class Outage:
             return False
         if self._shut is None:
             self._shut = now
-            self.say(f"waiting, since no source may be asked now: {failure.detail}")
+            self.say(f"{SHUT}: {failure.detail}")
         if now - self._shut > _HOST:
             return False
         await self.clock.sleep(pause)
