@@ -13,12 +13,11 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mdagent.chaos.experiment import PHASES, Bound, Experiment
-from mdagent.chaos.load import Desk, Person
+from mdagent.chaos.load import Desk
 from mdagent.chaos.probes import PROBES, Machine, Phase, Sample, holds
 from mdagent.chaos.scene import Scene, roomy, settled
 from mdagent.chaos.truth import compare, set_aside
 from mdagent.errors import ConfigError
-from mdagent.store.ledger import open_ledger
 from mdagent.store.soundness import BAD, looks
 from mdagent.wire.faults import KINDS
 
@@ -28,8 +27,8 @@ if TYPE_CHECKING:
     from mdagent.chaos.crew import Crew
     from mdagent.chaos.crowd import Crowd
     from mdagent.chaos.probes import Called
+    from mdagent.chaos.scene import Books
     from mdagent.config import Settings
-    from mdagent.store.ledger import Ledger
     from mdagent.wire.faults import Injected
 
 Verdict = Literal["held", "deviated", "failed", "aborted", "interrupted"]
@@ -69,28 +68,54 @@ def run(
 ) -> Outcome:
     """Run it against the sandbox in a folder that is gone afterwards, on virtual time or, when `real`, on the machine's and over sockets of
     loopback; a SIGINT rolls back, too. Raises ConfigError."""
+    real = real or experiment.real_time
     _refuse(experiment, real=real)
     with TemporaryDirectory(prefix=f"mdagent-chaos-{os.getpid()}-", dir=roomy()) as folder:
-        scene = _place(real=real)(experiment, experiment.seed if seed is None else seed, settled(settings, experiment, Path(folder)))
-        with closing(scene), open_ledger(scene.settings.ledger, scene.machine) as ledger:
+        scene = _place(experiment, real=real)(
+            experiment, experiment.seed if seed is None else seed, settled(settings, experiment, Path(folder))
+        )
+        with closing(scene), scene.books() as ledger:
             return _Run(scene, ledger, say).whole()
 
 
-def _place(*, real: bool) -> type[Scene]:
+def _place(experiment: Experiment, *, real: bool) -> type[Scene]:
     if not real:
         return Scene
+    if needs_processes(experiment):
+        from mdagent.chaos.host import HostScene, refuse_without_namespaces
+
+        refuse_without_namespaces(experiment.faults)
+        return HostScene
     from mdagent.chaos.loopback import LoopbackScene
 
     return LoopbackScene
 
 
+def needs_processes(experiment: Experiment) -> bool:
+    """Is there anything in it that only a mdagent of its own can show?"""
+    return any(KINDS[fault.kind].where == "host" for fault in experiment.faults) or any(habit.program for habit in experiment.load)
+
+
 def _refuse(experiment: Experiment, *, real: bool) -> None:
-    """Raises ConfigError for a fault that this time does not know."""
+    """Raises ConfigError for a fault, or a habit, that this time does not know."""
+    for habit in experiment.load:
+        if habit.program and not real:
+            msg = f"{experiment.name}: {habit.who} asks processes of the machine, and time is simulated here"
+            raise ConfigError(msg, "add --real-time, or real_time: true to the file")
+        if habit.source and not experiment.quotas.get(habit.source):
+            msg = f"{experiment.name}: {habit.who} asks round the resets of {habit.source}, whose quota is not told"
+            raise ConfigError(msg, f"add quotas: {{{habit.source}: [{{limit: 4, per: day}}]}}")
     for kind in dict.fromkeys(fault.kind for fault in experiment.faults):
         where = KINDS[kind].where
         if where == "proxy" and not real:
             msg = f"{experiment.name}: fault {kind} needs real sockets, and time is simulated here"
             raise ConfigError(msg, "add --real-time")
+        if where == "host" and not real:
+            msg = f"{experiment.name}: fault {kind} strikes processes of the machine, and time is simulated here"
+            raise ConfigError(msg, "add --real-time, or real_time: true to the file")
+        if where == "transport" and any(KINDS[one.kind].where == "host" for one in experiment.faults):
+            msg = f"{experiment.name}: fault {kind} is injected where a request leaves, and here processes send them by themselves"
+            raise ConfigError(msg, "use one of the proxy (mdagent chaos list --faults), or leave out those of the host")
         if where == "scene" and real:
             msg = f"{experiment.name}: fault {kind} is one of simulated time, and cannot be had with --real-time"
             raise ConfigError(msg, "leave out --real-time, or that fault")
@@ -100,7 +125,7 @@ def _refuse(experiment: Experiment, *, real: bool) -> None:
 class _Watch:
     """How often each breaker changed its state."""
 
-    ledger: Ledger
+    ledger: Books
     changes: Counter[str] = field(default_factory=Counter)
     _known: dict[str, int] = field(default_factory=dict)
 
@@ -115,7 +140,7 @@ class _Watch:
 @dataclass(eq=False)
 class _Run:
     scene: Scene
-    ledger: Ledger
+    ledger: Books
     say: Callable[[str], None]
     phases: list[Phase] = field(default_factory=list)
     stopped: str = ""
@@ -123,8 +148,8 @@ class _Run:
 
     def __post_init__(self) -> None:
         scene = self.scene
-        self.desk = Desk(scene.clock, scene.seed, scene.agent, scene.switch, scene.source_of, scene.works)
-        self.people = [Person(habit, self.desk, n) for n, habit in enumerate(scene.experiment.load)]
+        self.desk = Desk(scene.clock, scene.seed, scene.agent, scene.switch, scene.source_of, scene.works, scene.experiment.quotas)
+        self.people = [scene.person(habit, self.desk, n) for n, habit in enumerate(scene.experiment.load)]
         self.watch = _Watch(self.ledger)
 
     def whole(self) -> Outcome:
@@ -226,7 +251,8 @@ class _Before:
         """The phase that ends now; with what the store holds, where it is audited."""
         run, desk = self.run, self.run.desk
         over = Counter(run.scene.market.provider.overruns[self.overruns :])
-        seen = Counter(run.scene.source_of(one.host) or one.host for one in run.scene.market.provider.log[self.logged :])
+        log = run.scene.market.provider.log[self.logged :]
+        seen = Counter(run.scene.source_of(one.host) or one.host for one in log)
         ours = run.ledger.rows("SELECT source, count(*) FROM attempts WHERE id > ? AND state <> 'refunded' GROUP BY source", self.token)
         audit = _audit(run) if audited else _Audit(len(desk.served), dict(desk.wrong), 0, 0, 0)
         grown = Machine(max(0.0, _memory() - self.memory), max(0, _files() - self.files)) if audited else Machine()
@@ -250,6 +276,7 @@ class _Before:
             run.scene.held_locks,
             run.scene.broken_locks,
             len(run.scene.injected) if name == "during" else 0,
+            Counter(one.agent for one in log),
         )
 
 

@@ -93,7 +93,7 @@ def _fault(fault: Fault, outcome: Outcome) -> dict[str, Any]:
         one
         for one in outcome.injected
         if one.kind == fault.kind
-        and (not fault.sources or one.source in (*fault.sources, "scene"))
+        and (not fault.sources or one.source in (*fault.sources, "scene", "host"))
         and fault.start <= one.at < fault.start + fault.seconds
     ]
     during = outcome.experiment.phases.during

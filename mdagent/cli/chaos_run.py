@@ -44,7 +44,9 @@ def run(
     are thrown away. The same seed makes the same report, byte for byte.
 
     With --real-time the sandbox answers on sockets of loopback, faults of kind proxy can be had, and a run takes as long as it says; what
-    is one of simulated time (lock_held, clock_step) is refused.
+    is one of simulated time (lock_held, clock_step) is refused. Faults of the host strike real processes of mdagent, which ask in place
+    of threads: their files are in a folder that goes away, and what presses on the machine ends with the run. An experiment whose file
+    says real_time: true needs no option for it.
 
     `random` draws its faults from the seed. One that does not hold is run again with ever fewer of them: what is reported is the
     smallest set that still breaks a claim.
@@ -55,6 +57,7 @@ def run(
       mdagent chaos run primary-down --seed 7 --json > report.json
       mdagent chaos run my-monday.yaml --duration 15m
       mdagent chaos run primary-down --real-time --duration 10s
+      mdagent chaos run full-disk                        real processes on a disk that is full
       mdagent chaos run random --seed 7 --shrunk seed-7.yaml
     """
     from mdagent.chaos.chance import RANDOM, as_yaml, random_experiment, smallest
@@ -67,7 +70,7 @@ def run(
     terminal: Terminal = ctx.obj
     by_chance, seconds = experiment == RANDOM, read_span(duration)
     found = random_experiment(1 if seed is None else seed, real=real_time) if by_chance else find(experiment, terminal.cwd)
-    found = found if seconds is None else _lasting(found, seconds, real=real_time)
+    found = found if seconds is None else _lasting(found, seconds, real=real_time or found.real_time)
     outcome = start(found, terminal.settings, seed, terminal.say, real=real_time)
     if by_chance and outcome.verdict == "deviated":
         outcome = smallest(outcome, lambda fewer: start(fewer, terminal.settings, real=real_time), terminal.say)

@@ -41,6 +41,14 @@ STANDARD = (
     "clock-steps",
     "cron-evening",
     "trading-week",
+    "calendar-resets",
+    "killed-backfills",
+    "full-disk",
+    "few-files",
+    "pressed-machine",
+    "edited-settings",
+    "rotten-store",
+    "rotten-ledger",
 )
 COMPREHENSIVE = (
     *STANDARD,
