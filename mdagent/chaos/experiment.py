@@ -57,7 +57,7 @@ class Experiment(NamedTuple):
     """One experiment. `sources`: those that are asked (none named: all that the settings enable), `plans` the plan of each; `latency`:
     seconds that each takes to answer; `quotas` the quota of a source, as the settings and as the provider itself count it;
     `real_time`: it runs on the machine's time, without being asked to; `observe_only`: breakers refuse nothing, as the setting of that
-    name has it; `drills`: the numbers of the drills that it covers."""
+    name has it; `drills`: the numbers of the drills that it covers; `untested`: what it does not show."""
 
     name: str
     title: str
@@ -75,6 +75,7 @@ class Experiment(NamedTuple):
     real_time: bool = False
     observe_only: bool = False
     drills: tuple[str, ...] = ()
+    untested: tuple[str, ...] = ()
     about: str = ""
 
     @property

@@ -80,6 +80,8 @@ class HostScene(LoopbackScene):
         self.settings, self._straight = self._placed(self.settings, world), self._placed(self._straight, world)
         self.alone = any(fault.kind in _ON_A_COPY for fault in self.experiment.faults)
         self._write()
+        if not any(KINDS[fault.kind].where == "host" for fault in self.experiment.faults):
+            open_ledger(self.settings.ledger, self.machine).close()  # threads of one process, of which one builds what others find
 
     @staticmethod
     def _placed(settings: Settings, world: Path) -> Settings:

@@ -149,9 +149,12 @@ class Person:
             else:
                 told, live = next(graded)
                 doubted = "doubted" if live.score <= DISPUTED else "wrong"
-                why = "" if quote_is_right(told, self.desk.clock.now()) else f"{doubted} price"
+                why = "" if self._is_right(told) else f"{doubted} price"
                 made.append(self._called(ear, began, symbol.ticker, able, why=why, source=told.source))
         return made
+
+    def _is_right(self, told: Quote) -> bool:
+        return quote_is_right(told, self.desk.clock.now())
 
     def _fetches(self, agent: Agent, ear: Ear, began: float) -> list[Called]:
         from mdagent.quality.modes import mode_named

@@ -300,6 +300,13 @@ PROBES: Mapping[str, Probe] = {
     "wrong_resets": Probe("resets of a calendar quota after which not just what it allows was granted", "resets", _resets, phases=STRUCK),
     "edits_adopted": Probe("edits of the configuration that some request went by", "edits", _adopted, least=True, phases=STRUCK),
     "bad_edits_adopted": Probe("requests by a configuration that is not valid", "requests", _unsound, phases=STRUCK),
+    "memory_slope": Probe(
+        "MiB an hour by which the process grew, its first tenth not counted",
+        "MiB",
+        lambda p: None if p.slope is None else Sample(p.slope, 1),
+        phases=STRUCK,
+        machine=True,
+    ),
     "memory": Probe("MiB that the process grew", "MiB", lambda p: Sample(p.machine.memory, 1), phases=WARM, machine=True),
     "open_files": Probe("files left open", "", lambda p: Sample(float(p.machine.files), 1), phases=WARM, machine=True),
 }

@@ -89,6 +89,7 @@ class Scene:
     world, `machine` what mdagent takes for it. `broken_locks`: how often the store was changed while another process held its lock."""
 
     real: ClassVar[bool] = False
+    live: ClassVar[bool] = False
     experiment: Experiment
     seed: int
     settings: Settings
@@ -97,6 +98,7 @@ class Scene:
     wrist: Wrist = field(init=False)
     broken_locks: int = 0
     held_locks: int = 0
+    spent: str = ""  # why nobody can ask any more
     market: SandboxTransport = field(init=False)
     switch: Switch = field(init=False)
     faults: FaultTransport | None = None
