@@ -85,6 +85,7 @@ def run(
     if experiment == SOAK:
         found = soak(1 if seed is None else seed, seconds or DAY)
     found = found if seconds is None else _lasting(found, seconds, real=real_time or live or found.real_time)
+    outcome = start(found, terminal.settings, seed, terminal.say, real=real_time, budget=budget)
     if by_chance and outcome.verdict == "deviated":
         outcome = smallest(outcome, lambda fewer: start(fewer, terminal.settings, real=real_time), terminal.say)
         if shrunk is not None:

@@ -91,7 +91,7 @@ def _zones(stack: ExitStack) -> None:
 
 def _child(stack: ExitStack, code: str) -> None:
     """Every process of an experiment does this before anything else."""
-    real, first = Child.__dict__["command"], f"{code}; import sys; from mdagent.cli import main; sys.exit(main(sys.argv[1:]))"
+    real, first = Child.__dict__["command"], f"{code}; from mdagent.cli import run; run()"
 
     def command(self: Child, *words: str) -> list[str]:
         told = real(self, *words)
