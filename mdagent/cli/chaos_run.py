@@ -70,20 +70,16 @@ def run(
       mdagent chaos run full-disk                        real processes on a disk that is full
       mdagent chaos run random --seed 7 --shrunk seed-7.yaml
     """
-    from mdagent.chaos.chance import RANDOM, as_yaml, random_experiment, smallest
+    from mdagent.chaos.chance import RANDOM, as_yaml, smallest
     from mdagent.chaos.drill import run as start
     from mdagent.chaos.report import report
-    from mdagent.chaos.shipped import find
-    from mdagent.chaos.soak import DAY, SOAK, soak
     from mdagent.cli.errand import read_span
     from mdagent.cli.render import new_file
 
     terminal: Terminal = ctx.obj
     _refuse(live=live, budget=budget, real_time=real_time)
     by_chance, seconds = experiment == RANDOM, read_span(duration)
-    found = random_experiment(1 if seed is None else seed, real=real_time) if by_chance else find(experiment, terminal.cwd)
-    if experiment == SOAK:
-        found = soak(1 if seed is None else seed, seconds or DAY)
+    found = _found(experiment, terminal, seed, seconds, real=real_time)
     found = found if seconds is None else _lasting(found, seconds, real=real_time or live or found.real_time)
     outcome = start(found, terminal.settings, seed, terminal.say, real=real_time, budget=budget)
     if by_chance and outcome.verdict == "deviated":
@@ -101,6 +97,19 @@ def run(
     terminal.code = int(code_of(told["verdict"]))
     if outcome.verdict == "interrupted":
         raise KeyboardInterrupt
+
+
+def _found(experiment: str, terminal: Terminal, seed: int | None, seconds: float | None, *, real: bool) -> Experiment:
+    """The one of that name or in that file; of chance, what the seed makes."""
+    from mdagent.chaos.chance import RANDOM, random_experiment
+    from mdagent.chaos.shipped import find
+    from mdagent.chaos.soak import DAY, SOAK, soak
+
+    if experiment == RANDOM:
+        return random_experiment(1 if seed is None else seed, real=real)
+    if experiment == SOAK:
+        return soak(1 if seed is None else seed, seconds or DAY)
+    return find(experiment, terminal.cwd)
 
 
 def _refuse(*, live: bool, budget: int | None, real_time: bool) -> None:
