@@ -43,7 +43,7 @@ _TOIL = {
     "backfill": 20.0,
     "status": 0.2,
     "read": 10.0,
-    "resets": 2.0,
+    "resets": 0.12,
 }  # what a call takes to compute, measured roughly
 _ONE_MORE = 0.2  # of that, what another symbol of the same call takes
 

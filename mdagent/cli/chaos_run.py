@@ -70,6 +70,7 @@ def run(
       mdagent chaos run full-disk                        real processes on a disk that is full
       mdagent chaos run random --seed 7 --shrunk seed-7.yaml
     """
+    # long because: its options are
     from mdagent.chaos.chance import RANDOM, as_yaml, smallest
     from mdagent.chaos.drill import run as start
     from mdagent.chaos.report import report
