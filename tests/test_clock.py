@@ -84,6 +84,15 @@ def test_a_time_limit_follows_the_virtual_clock() -> None:
     assert clock.now() == START + timedelta(seconds=30)
 
 
+def test_after_years_a_virtual_loop_still_comes_to_its_timers() -> None:
+    clock = VirtualClock(START)
+    clock.pause(3 * 366 * 86400.0)
+    with asyncio.Runner(loop_factory=lambda: virtual_loop(clock)) as runner:
+        for n in range(200):
+            runner.run(clock.sleep(0.1 + n / 977))
+    assert clock.monotonic() > 3 * 366 * 86400.0 + 20
+
+
 def test_a_virtual_loop_still_wakes_for_a_thread() -> None:
     clock = VirtualClock(START)
 

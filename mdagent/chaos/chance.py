@@ -73,6 +73,20 @@ def _fault(dice: Random, spared: str, liar: str, places: Sequence[str]) -> Fault
     return completed(Fault(name, struck, start, seconds, probability, settings))
 
 
+def drawn_fault(  # noqa: PLR0913  what chance may choose from
+    dice: Random, spared: str, liar: str, sources: Sequence[str], places: Sequence[str], *, start: float, longest: float
+) -> Fault:
+    """One that begins then and lasts no longer than that, of these places, of others than the spared source."""
+    name = dice.choice([name for name, kind in KINDS.items() if kind.where in places and name not in _NOT_BY_CHANCE])
+    kind = KINDS[name]
+    others = [source for source in sources if source != spared]
+    struck = (liar,) if kind.where == "truth" else tuple(dice.sample(others, dice.randint(1, len(others))))
+    seconds = dice.uniform(longest / 10, longest)
+    probability = 1.0 if dice.random() < 0.5 else round(dice.uniform(0.2, 0.9), 2)
+    settings = {key: _drawn(dice, setting) for key, setting in kind.settings.items() if setting.choices and dice.random() < 0.5}
+    return completed(Fault(name, struck, round(start, 1), round(seconds, 1), probability, settings))
+
+
 def _drawn(dice: Random, setting: Setting) -> str:
     return dice.choice(setting.choices)
 

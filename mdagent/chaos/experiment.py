@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from mdagent.config.kinds import LimitSettings
     from mdagent.wire.faults import Fault
 
-Asks = Literal["quote", "fetch", "backfill", "status"]
+Asks = Literal["quote", "fetch", "backfill", "read", "status", "resets"]
 PHASES = ("before", "during", "after")
 
 
@@ -18,7 +19,8 @@ class Habit(NamedTuple):
     """What one person, cron job or program asks, every so many seconds: of `symbols` one after another, `together` at once; with `fresh`
     each time of symbols that nobody has asked for yet. Bars of `interval` reach `back` seconds; an answer that takes longer than
     `deadline` is none. `after`: seconds from the start of a phase to the first time. `cross_check`: so many further sources are asked, too.
-    `hours`: asked from Monday to Friday between these hours (UTC) only."""
+    `hours`: asked from Monday to Friday between these hours (UTC) only. `source`: of `resets`, the one whose calendar quota is asked for
+    all that it allows. `program`: asked of a mdagent that is a process of its own."""
 
     who: str
     asks: Asks
@@ -32,6 +34,8 @@ class Habit(NamedTuple):
     after: float = 0.0
     cross_check: int = 0
     hours: tuple[float, float] | None = None
+    source: str = ""
+    program: bool = False
 
 
 class Bound(NamedTuple):
@@ -51,8 +55,9 @@ class Phases(NamedTuple):
 
 class Experiment(NamedTuple):
     """One experiment. `sources`: those that are asked (none named: all that the settings enable), `plans` the plan of each; `latency`:
-    seconds that each takes to answer; `observe_only`: breakers refuse nothing, as the setting of that name has it; `drills`: the numbers
-    of the drills that it covers."""
+    seconds that each takes to answer; `quotas` the quota of a source, as the settings and as the provider itself count it;
+    `real_time`: it runs on the machine's time, without being asked to; `observe_only`: breakers refuse nothing, as the setting of that
+    name has it; `drills`: the numbers of the drills that it covers; `untested`: what it does not show."""
 
     name: str
     title: str
@@ -66,8 +71,11 @@ class Experiment(NamedTuple):
     sources: tuple[str, ...] = ()
     plans: Mapping[str, str] = {}
     latency: float = 0.1
+    quotas: Mapping[str, tuple[LimitSettings, ...]] = {}
+    real_time: bool = False
     observe_only: bool = False
     drills: tuple[str, ...] = ()
+    untested: tuple[str, ...] = ()
     about: str = ""
 
     @property

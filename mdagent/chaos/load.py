@@ -18,7 +18,7 @@ from mdagent.market import Adjustment, BarRequest, Interval, Priority, Symbol
 from mdagent.quality.live import DISPUTED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import httpx
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mdagent.chaos.experiment import Habit
     from mdagent.chaos.truth import Compared
     from mdagent.clock import Clock
+    from mdagent.config.kinds import LimitSettings
     from mdagent.market import Quote
     from mdagent.work.report import Line
 
@@ -47,6 +48,7 @@ class Desk:
     transport: httpx.AsyncBaseTransport
     source_of: Callable[[str], str | None]
     works: Callable[[Sequence[str], float, float], tuple[bool, bool]]
+    quotas: Mapping[str, Sequence[LimitSettings]] = field(default_factory=dict)
     heard: list[Heard] = field(default_factory=list)
     calls: list[Called] = field(default_factory=list)
     windows: dict[tuple[str, str], BarRequest] = field(default_factory=dict)
@@ -88,11 +90,21 @@ class Person:
     def live(self, until: float) -> None:
         """Ask, rest, ask again, until that second; a call that takes longer than the rest delays the next one."""
         clock, due = self.desk.clock, self.desk.clock.monotonic()
+        if self.habit.asks == "resets":
+            self._live_resets(until)
+            return
         while due < until:
             clock.pause(due - clock.monotonic())
             if self._is_time():
                 self._ask()
             due = max(due + self.habit.every, clock.monotonic())
+
+    def _live_resets(self, until: float) -> None:
+        from mdagent.chaos.resets import live_through
+
+        for quota in self.desk.quotas[self.habit.source]:
+            for call in live_through(self, quota, until):
+                self.desk.note(call)
 
     def _is_time(self) -> bool:
         now, hours = self.desk.clock.now(), self.habit.hours
@@ -137,9 +149,12 @@ class Person:
             else:
                 told, live = next(graded)
                 doubted = "doubted" if live.score <= DISPUTED else "wrong"
-                why = "" if quote_is_right(told, self.desk.clock.now()) else f"{doubted} price"
+                why = "" if self._is_right(told) else f"{doubted} price"
                 made.append(self._called(ear, began, symbol.ticker, able, why=why, source=told.source))
         return made
+
+    def _is_right(self, told: Quote) -> bool:
+        return quote_is_right(told, self.desk.clock.now())
 
     def _fetches(self, agent: Agent, ear: Ear, began: float) -> list[Called]:
         from mdagent.quality.modes import mode_named
@@ -177,6 +192,22 @@ class Person:
         calls = [self._judged(agent, ear, began, line, rows) for line in lines]
         waited = any(words.startswith(SHUT) for words in said)  # until a source might be asked again: that is no failover
         return [call._replace(set_out=None) for call in calls] if waited else calls
+
+    def _reads(self, agent: Agent, ear: Ear, began: float) -> list[Called]:
+        """What is stored, without asking anybody."""
+        requests = [self._request(symbol, Priority.HIGH) for symbol in self._symbols()]
+        try:
+            with agent.store.reading("chaos") as reader:
+                rows = reader.bars(requests)
+        except MdagentError as error:
+            return [self._called(ear, began, r.symbol.ticker, None, why=type(error).__name__) for r in requests]
+        made = []
+        for request in requests:
+            found = compare([row for row in rows if row[0] == request.symbol.ticker], request, self.desk.clock.now())
+            self.desk.keep(request, found)
+            why = "" if found.right and found.bars else "wrong bars" if found.wrong else "missing bars" if found.bars else "no bars"
+            made.append(self._called(ear, began, request.symbol.ticker, None, why=why))
+        return made
 
     def _judged(self, agent: Agent, ear: Ear, began: float, line: Line, rows: Sequence[tuple[Any, ...]]) -> Called:
         """One symbol's answer: not good where nothing came, where it is wrong, or where it is late."""
@@ -238,5 +269,6 @@ _ASKS: dict[str, Callable[[Person, Agent, Ear, float], list[Called]]] = {
     "quote": Person._quotes,  # noqa: SLF001  the table of this class
     "fetch": Person._fetches,  # noqa: SLF001
     "backfill": Person._backfills,  # noqa: SLF001
+    "read": Person._reads,  # noqa: SLF001
     "status": Person._status,  # noqa: SLF001
 }

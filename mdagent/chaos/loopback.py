@@ -13,7 +13,6 @@ from mdagent.chaos.ear import Ear
 from mdagent.chaos.scene import Scene, Switch
 from mdagent.wire.faults import KINDS, FaultTransport, Plan
 from mdagent.wire.sandbox import SandboxTransport
-from mdagent.wire.sandbox.provider import Provider
 from mdagent.wire.sandbox.server import serve
 from mdagent.wire.toxics import RunningProxies
 
@@ -38,7 +37,7 @@ class LoopbackScene(Scene):
 
     def __post_init__(self) -> None:
         self.clock = self.machine = self._crowded = CrowdClock.starting_at(self.experiment.clock)
-        self.market = SandboxTransport(self.clock, provider=Provider(self.clock))
+        self.market = SandboxTransport(self.clock, provider=self.provider())
         self.switch = Switch(self.market)
         names = [name for name, told in self.settings.sources.items() if told.enabled]
         self._server = serve(self.clock, names=names, provider=self.market.provider)

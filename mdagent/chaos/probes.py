@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -14,6 +15,20 @@ if TYPE_CHECKING:
 _GOOD = ("A", "B")
 ALL, STRUCK, LATER, WARM = ("before", "during", "after"), ("during",), ("after",), ("during", "after")  # before, modules are loaded
 _INSTANT = 0.001  # seconds: sums of floats are not exact
+
+
+class Process(NamedTuple):
+    """What is to be said of a mdagent that was a process of its own. `under`: the fault of the host that struck it; `named`: its exit code
+    says what that was, None where it was struck by none, or did not fail; `bug`: it ended as one does; `silent`: of a damaged store, that
+    it and the store's own check told wrong values or too few without a word; `gone`: files that went away; `keys` that it printed."""
+
+    number: int
+    under: str = ""
+    named: bool | None = None
+    bug: bool = False
+    silent: int | None = None
+    gone: int | None = None
+    keys: int = 0
 
 
 class Called(NamedTuple):
@@ -34,6 +49,7 @@ class Called(NamedTuple):
     set_out: float | None = None
     stale: float | None = None
     bars: int = 0
+    process: Process | None = None
 
     @property
     def seconds(self) -> float:
@@ -53,7 +69,7 @@ class Phase(NamedTuple):
     `over` those that the provider refused because they would have passed an allowance; `changes` of state by breaker; `wrong` bars by
     symbol, interval and stamp, with the letter of their grade; `end`: when the last fault was over; `faults` are those that the store's
     own check finds; `held` counts locks that another process held, `broken` those during which the store was changed; `struck`: how
-    often a fault struck."""
+    often a fault struck; `agents`: requests by how who sent them named itself; `slope`: MiB an hour by which the process grew."""
 
     name: str
     began: float
@@ -74,6 +90,8 @@ class Phase(NamedTuple):
     held: int = 0
     broken: int = 0
     struck: int = 0
+    agents: Mapping[str, int] = MappingProxyType({})
+    slope: float | None = None
 
     @property
     def good(self) -> list[Called]:
@@ -176,6 +194,59 @@ def _attempts(phase: Phase) -> Sample | None:
     return Sample(round(sum(call.sent for call in phase.calls) / asked, 6), asked) if asked else None
 
 
+def _share(good: int, of: int) -> Sample | None:
+    return Sample(good / of, of, (good, of)) if of else None
+
+
+def _reads(phase: Phase) -> Sample | None:
+    asked = [call for call in phase.calls if call.asks == "read"]
+    return _share(sum(not call.why for call in asked), len(asked))
+
+
+def _processes(phase: Phase) -> list[Process]:
+    """Each once."""
+    return list({call.process.number: call.process for call in phase.calls if call.process}.values())
+
+
+def _named(phase: Phase) -> Sample | None:
+    told = [one.named for one in _processes(phase) if one.named is not None]
+    return _share(sum(told), len(told))
+
+
+def _bugs(phase: Phase) -> Sample | None:
+    told = _processes(phase)
+    return _counted(sum(one.bug for one in told), len(told))
+
+
+def _keys(phase: Phase) -> Sample | None:
+    told = _processes(phase)
+    return _counted(sum(one.keys for one in told), len(told))
+
+
+def _silent(phase: Phase) -> Sample | None:
+    told = [call.process.silent for call in phase.calls if call.process and call.process.silent is not None]
+    return _counted(sum(told), len(told))
+
+
+def _gone(phase: Phase) -> Sample | None:
+    told = [one.gone for one in _processes(phase) if one.gone is not None]
+    return _counted(sum(told), len(told))
+
+
+def _resets(phase: Phase) -> Sample | None:
+    told = [call for call in phase.calls if call.asks == "resets"]
+    return _counted(sum(bool(call.why) for call in told), len(told))
+
+
+def _adopted(phase: Phase) -> Sample | None:
+    good = [name for name in phase.agents if name.startswith("mdagent-edit-") and name != "mdagent-edit-0"]
+    return _counted(len(good), sum(phase.agents.values()))
+
+
+def _unsound(phase: Phase) -> Sample | None:
+    return _counted(sum(n for name, n in phase.agents.items() if name.startswith("mdagent-bad-edit-")), sum(phase.agents.values()))
+
+
 def failures(phase: Phase) -> list[float]:
     """Of each call that was not answered, how long it took; backfills apart."""
     return [call.seconds for call in phase.calls if call.why and call.asks != "backfill"]
@@ -209,6 +280,32 @@ PROBES: Mapping[str, Probe] = {
     "faults_met": Probe("requests that ran into a fault", "requests", lambda p: _counted(p.struck, len(p.calls)), phases=STRUCK),
     "attempts_per_call": Probe("requests for each call that sent any", "", _attempts),
     "state_changes": Probe("changes of state of the breaker that changed most", "", _changes, phases=STRUCK),
+    "undisturbed": Probe("as availability, where nothing is injected", "share", _availability, least=True, phases=("before", "after")),
+    "reads": Probe("what is stored is told right, of all that was asked to be read", "share", _reads, least=True),
+    "times_struck": Probe("so often a fault struck", "", lambda p: Sample(float(p.struck), 1), least=True, phases=STRUCK),
+    "named_failures": Probe(
+        "an exit code that says what the machine lacks, of the processes that a fault of it let fail",
+        "share",
+        _named,
+        least=True,
+        phases=STRUCK,
+    ),
+    "tracebacks": Probe("processes that ended as a bug", "processes", _bugs),
+    "keys_told": Probe("keys in what processes printed", "keys", _keys),
+    "silent_damage": Probe(
+        "wrong or missing bars of a damaged store, of which neither it nor its check said a word", "answers", _silent, phases=STRUCK
+    ),
+    "deleted_files": Probe("files of a damaged store that went away", "files", _gone, phases=STRUCK),
+    "wrong_resets": Probe("resets of a calendar quota after which not just what it allows was granted", "resets", _resets, phases=STRUCK),
+    "edits_adopted": Probe("edits of the configuration that some request went by", "edits", _adopted, least=True, phases=STRUCK),
+    "bad_edits_adopted": Probe("requests by a configuration that is not valid", "requests", _unsound, phases=STRUCK),
+    "memory_slope": Probe(
+        "MiB an hour by which the process grew, its first tenth not counted",
+        "MiB",
+        lambda p: None if p.slope is None else Sample(p.slope, 1),
+        phases=STRUCK,
+        machine=True,
+    ),
     "memory": Probe("MiB that the process grew", "MiB", lambda p: Sample(p.machine.memory, 1), phases=WARM, machine=True),
     "open_files": Probe("files left open", "", lambda p: Sample(float(p.machine.files), 1), phases=WARM, machine=True),
 }

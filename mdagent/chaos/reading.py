@@ -10,20 +10,22 @@ from mdagent.chaos.probes import PROBES
 from mdagent.config.files import Node, parse
 from mdagent.config.scalars import did_you_mean, shown
 from mdagent.errors import ConfigError, MdagentError
-from mdagent.wire.faults import KINDS, Fault, completed
+from mdagent.wire.faults import Fault, completed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from mdagent.config.kinds import LimitSettings
+
 _SPAN = re.compile(r"(\d{1,9}(?:\.\d{1,3})?) ?(ms|s|m|h|d)?\Z")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,6})?) ?%\Z")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}\Z")
-_ASKS = ("quote", "fetch", "backfill", "status")
+_ASKS = ("quote", "fetch", "backfill", "read", "status", "resets")
+_OF_NO_SYMBOL = ("status", "resets")
 _INTERVALS = ("1m", "5m", "15m", "30m", "1h", "1d")
 _MOST_SYMBOLS = 1000
-_REAL = ("host",)
 _MOST_TIMES = 100  # that a fault comes again, where it is not said
 
 
@@ -153,6 +155,10 @@ def _sources(place: _Place) -> tuple[str, ...]:
     return tuple(_choice(*_known_sources())(one) for one in place.items())
 
 
+def _source(place: _Place) -> str:
+    return _choice(*_known_sources())(place)
+
+
 def _known_sources() -> tuple[str, ...]:
     from mdagent.sources import NAMES
 
@@ -167,6 +173,21 @@ def _plans(place: _Place) -> dict[str, str]:
         if name not in _known_sources():
             raise _refused(place, f"there is no source {shown(name)}", did_you_mean(name, _known_sources()))
         made[name] = _choice(*(plan.name for plan in spec_of(name).plans))(one)
+    return made
+
+
+def _quotas(place: _Place) -> dict[str, tuple[LimitSettings, ...]]:
+    from mdagent.config.kinds import LIMITS
+    from mdagent.config.refused import Refused
+
+    made = {}
+    for name, one in place.mapping().items():
+        if name not in _known_sources():
+            raise _refused(place, f"there is no source {shown(name)}", did_you_mean(name, _known_sources()))
+        try:
+            made[name] = LIMITS.read(one.node.plain())
+        except Refused as error:
+            raise _refused(one, f"must be {error.words}") from None
     return made
 
 
@@ -187,8 +208,10 @@ def _habits(place: _Place) -> tuple[Habit, ...]:
     if not made:
         raise _refused(place, "nobody asks for anything")
     for habit, one in zip(made, place.items(), strict=True):
-        if habit.asks != "status" and not habit.symbols and not habit.fresh:
+        if habit.asks not in _OF_NO_SYMBOL and not habit.symbols and not habit.fresh:
             raise _refused(one, "it asks for no symbol", "say symbols: 10, or symbols: [AAPL], or fresh: true")
+        if (habit.asks == "resets") != bool(habit.source):
+            raise _refused(one, "resets are those of a source, and nobody else names one", "say source: tiingo, and its quotas above")
     if len({habit.who for habit in made}) < len(made):
         raise _refused(place, "two have the same name (who)")
     return tuple(made)
@@ -234,8 +257,6 @@ def _fault(place: _Place) -> list[Fault]:
     except ConfigError as error:
         msg = f"{place.file}:{place.node.line}: {place.path}: {error.message}"
         raise ConfigError(msg, error.hint) from None
-    if KINDS[first.kind].where in _REAL:
-        raise _refused(told["kind"], "needs processes of its own, and all is one here", "mdagent chaos list --faults names others")
     return [first] if again is None else [first._replace(start=start + n * again) for n in range(common.get("times", _MOST_TIMES))]
 
 
@@ -258,6 +279,8 @@ _HABIT: dict[str, Callable[[_Place], Any]] = {
     "after": _span,
     "cross_check": _whole(0, 5),
     "hours": _hours,
+    "source": _source,
+    "program": _flag,
 }
 _FAULT: dict[str, Callable[[_Place], Any]] = {
     "kind": _text,
@@ -277,7 +300,9 @@ _EXPERIMENT: dict[str, Callable[[_Place], Any]] = {
     "clock": _instant,
     "sources": _sources,
     "plans": _plans,
+    "quotas": _quotas,
     "latency": _span,
+    "real_time": _flag,
     "observe_only": _flag,
     "phases": lambda place: Phases(**_fields(place, _PHASES)),
     "load": _habits,

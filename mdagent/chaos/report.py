@@ -30,6 +30,7 @@ _NOT_TESTED = (
     "locks on network file systems, macOS and Windows",
     "providers as they are: the sandbox imitates their formats and quotas",
 )
+_TIMES = {True: "real", False: "virtual"}
 _VIRTUAL = ("real sockets, processes and signals: time and network were simulated",)
 
 
@@ -45,7 +46,7 @@ def report(outcome: Outcome, replay: str) -> dict[str, Any]:
         "why": outcome.why,
         "seed": outcome.seed,
         "replay": replay,
-        "time": f"{'real' if outcome.real else 'virtual'}, from {experiment.clock:%Y-%m-%dT%H:%M:%SZ}",
+        "time": "real, against real providers" if outcome.live else f"{_TIMES[outcome.real]}, from {experiment.clock:%Y-%m-%dT%H:%M:%SZ}",
         "phases": {phase.name: round(phase.ended - phase.began, 3) for phase in outcome.phases},
         "sources": {name: told.plan or "largest plan" for name, told in sorted(outcome.settings.sources.items()) if told.enabled},
         "versions": _versions(),
@@ -60,7 +61,12 @@ def report(outcome: Outcome, replay: str) -> dict[str, Any]:
         "bars": {p.name: _bars(p) for p in outcome.phases},
         "quota": {p.name: _quota(p) for p in outcome.phases},
         "course": course(outcome.phases),
-        "not_tested": [*_idle(outcome), *_NOT_TESTED, *(() if outcome.real else _VIRTUAL)],
+        "not_tested": [
+            *_idle(outcome),
+            *experiment.untested,
+            *_NOT_TESTED[: -1 if outcome.live else None],
+            *(() if outcome.real else _VIRTUAL),
+        ],
     }
 
 
@@ -93,7 +99,7 @@ def _fault(fault: Fault, outcome: Outcome) -> dict[str, Any]:
         one
         for one in outcome.injected
         if one.kind == fault.kind
-        and (not fault.sources or one.source in (*fault.sources, "scene"))
+        and (not fault.sources or one.source in (*fault.sources, "scene", "host"))
         and fault.start <= one.at < fault.start + fault.seconds
     ]
     during = outcome.experiment.phases.during

@@ -10,29 +10,37 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import httpx
 
 from mdagent.agent import Agent
 from mdagent.chaos.crew import Crew, SharedClock
+from mdagent.chaos.load import Person
 from mdagent.clock import VirtualClock
 from mdagent.errors import ConfigError
+from mdagent.store.ledger import open_ledger
 from mdagent.wire.faults import KINDS, FaultTransport
 from mdagent.wire.sandbox import SandboxTransport
+from mdagent.wire.sandbox.dialects import Allowance
+from mdagent.wire.sandbox.provider import Provider
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from mdagent.chaos.crowd import Crowd
-    from mdagent.chaos.experiment import Experiment
+    from mdagent.chaos.experiment import Experiment, Habit
+    from mdagent.chaos.load import Desk
     from mdagent.clock import Anchor, Clock
     from mdagent.config import Settings
+    from mdagent.config.kinds import LimitSettings
     from mdagent.wire.faults import Fault, Injected
 
 # Kinds that keep nobody from an answer, as long as it comes in time; and the setting that says how late it is.
 _GENTLE = {"latency": "delay", "toxic_latency": "delay", "toxic_slow_close": "delay", "toxic_slicer": "pause"}
+_BEARABLE = ("cpu_pressure", "memory_pressure", "edited")  # faults of the host that keep no mdagent from an answer
 _PATIENCE = 8.0  # seconds that an answer may let wait
 
 
@@ -68,12 +76,20 @@ class Wrist(VirtualClock):
         self._world.pause(seconds)
 
 
+class Books(Protocol):
+    """A ledger that can be asked."""
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """The answer to a question that changes nothing."""
+
+
 @dataclass(eq=False)
 class Scene:
     """One run's place. `settings` are those of the user, with stores of their own and the keys of the sandbox; `clock` is that of the
     world, `machine` what mdagent takes for it. `broken_locks`: how often the store was changed while another process held its lock."""
 
     real: ClassVar[bool] = False
+    live: ClassVar[bool] = False
     experiment: Experiment
     seed: int
     settings: Settings
@@ -82,6 +98,7 @@ class Scene:
     wrist: Wrist = field(init=False)
     broken_locks: int = 0
     held_locks: int = 0
+    spent: str = ""  # why nobody can ask any more
     market: SandboxTransport = field(init=False)
     switch: Switch = field(init=False)
     faults: FaultTransport | None = None
@@ -90,8 +107,21 @@ class Scene:
     def __post_init__(self) -> None:
         self.clock = self._shared = SharedClock(self.experiment.clock)
         self.machine = self.wrist = Wrist(self._shared)
-        self.market = SandboxTransport(self.clock, self.experiment.latency)
+        self.market = SandboxTransport(self.clock, self.experiment.latency, provider=self.provider())
         self.switch = Switch(self.market)
+
+    def provider(self) -> Provider:
+        """Who answers, with quotas of the experiment where it has some."""
+        told = {name: tuple(_allowance(quota) for quota in quotas) for name, quotas in self.experiment.quotas.items()}
+        return Provider(self.clock, allowances=told)
+
+    def books(self) -> AbstractContextManager[Books]:
+        """The ledger, to be read from."""
+        return open_ledger(self.settings.ledger, self.machine)
+
+    def person(self, habit: Habit, desk: Desk, number: int) -> Person:
+        """Who lives by that habit."""
+        return Person(habit, desk, number)
 
     def crew(self) -> Crew | Crowd:
         """Who lives through a phase together."""
@@ -151,6 +181,10 @@ class Scene:
         return not all(down), not any(down)
 
 
+def _allowance(quota: LimitSettings) -> Allowance:
+    return Allowance(quota.limit, quota.per, quota.zone)  # type: ignore[arg-type]
+
+
 def _hold_lock(scene: Scene, fault: Fault, until: float) -> None:
     """As another process would; the store may not change meanwhile."""
     from mdagent.store.lock import locked
@@ -185,6 +219,8 @@ def _denies(fault: Fault, name: str) -> bool:
     """Does it keep a source from answering? What happens by chance, does not; who lies, answers."""
     if fault.probability < 1.0 or (fault.sources and name not in fault.sources) or KINDS[fault.kind].where in ("truth", "scene"):
         return False
+    if KINDS[fault.kind].where == "host":
+        return fault.kind not in _BEARABLE
     late = _GENTLE.get(fault.kind)
     return late is None or float(fault.settings.get(late, 0.0)) >= _PATIENCE
 
@@ -200,6 +236,7 @@ def settled(settings: Settings, experiment: Experiment, folder: Path) -> Setting
             base_url=None,
             enabled=told.enabled and name in asked,
             plan=experiment.plans.get(name, told.plan),
+            limits=experiment.quotas.get(name, told.limits),
             observe_only=told.observe_only or experiment.observe_only,
         )
         for name, told in settings.sources.items()

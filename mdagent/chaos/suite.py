@@ -37,7 +37,14 @@ def run_all(experiments: Sequence[Experiment], settings: Settings, seed: int | N
             raise
 
 
-_TOIL = {"quote": 1.0, "fetch": 20.0, "backfill": 20.0, "status": 0.2}  # what a call takes to compute, measured roughly
+_TOIL = {
+    "quote": 1.0,
+    "fetch": 20.0,
+    "backfill": 20.0,
+    "status": 0.2,
+    "read": 10.0,
+    "resets": 0.12,
+}  # what a call takes to compute, measured roughly
 _ONE_MORE = 0.2  # of that, what another symbol of the same call takes
 
 

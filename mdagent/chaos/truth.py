@@ -72,10 +72,15 @@ def set_aside(reader: Reader, request: BarRequest) -> set[int]:
 
 def quote_is_right(told: Quote, now: datetime) -> bool:
     """Is that a price at which the symbol changed hands in one of the last two sessions?"""
-    seen = _view(told.symbol.ticker, now)
+    return price_is_right(told.symbol.ticker, told.last, now)
+
+
+def price_is_right(ticker: str, last: float, now: datetime) -> bool:
+    """The same of a name and a number."""
+    seen = _view(ticker, now)
     low = max(0, seen.begun - 2)
     days = seen.daily(low, seen.begun)
-    return bool((days.low * (1 - NEAR) - HALF_A_TICK <= told.last).any() and (days.high * (1 + NEAR) + HALF_A_TICK >= told.last).any())
+    return bool((days.low * (1 - NEAR) - HALF_A_TICK <= last).any() and (days.high * (1 + NEAR) + HALF_A_TICK >= last).any())
 
 
 def _view(ticker: str, now: datetime) -> View:

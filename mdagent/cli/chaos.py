@@ -21,7 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
     no_args_is_help=True,
-    help="Experiments: a hypothesis, faults from a seed, and a verdict. Nothing of them touches your store, your keys or the network.",
+    help="Experiments: a hypothesis, faults from a seed, and a verdict. But for run --live nothing of them touches your store, your keys "
+    "or the network.",
 )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
 
-EXPERIMENTS = ("name", "title", "drills", "suites", "faults", "claims", "seconds")
+EXPERIMENTS = ("name", "time", "title", "drills", "suites", "faults", "claims", "seconds")
 FAULTS = ("kind", "where", "about", "settings")
 PROBES = ("probe", "unit", "about")
 
@@ -29,12 +29,12 @@ def list_(
     as_json: AsJson = False,
     as_csv: AsCsv = False,
 ) -> None:
-    """The experiments that come with mdagent.
+    """The experiments that come with mdagent. `time` is real where one runs on the machine's time, by itself.
 
     \b
     Examples:
       mdagent chaos list
-      mdagent chaos list --faults                        what can be injected; proxy: with --real-time, scene: without, host: not here
+      mdagent chaos list --faults                        what can be injected; proxy and host: in real time, scene: not there
       mdagent chaos list --probes                        what can be claimed
     """
     terminal: Terminal = ctx.obj
@@ -49,7 +49,7 @@ def list_(
 
         show(chosen, PROBES, [(name, probe.unit, probe.about) for name, probe in TABLE.items()], terminal, PROBES)
     else:
-        show(chosen, EXPERIMENTS, _experiments(), terminal, EXPERIMENTS[:4])
+        show(chosen, EXPERIMENTS, _experiments(), terminal, EXPERIMENTS[:5])
 
 
 def _experiments() -> list[tuple[object, ...]]:
@@ -61,5 +61,7 @@ def _experiments() -> list[tuple[object, ...]]:
         suites = " ".join(suite for suite, of in SUITES.items() if name in of)
         faults = " ".join(dict.fromkeys(fault.kind for fault in one.faults))
         claims = " ".join(bound.probe for bound in one.hypothesis)
-        made.append((name, one.title, " ".join(one.drills), suites, faults, claims, sum(one.phases)))
+        made.append(
+            (name, "real" if one.real_time else "virtual", one.title, " ".join(one.drills), suites, faults, claims, sum(one.phases))
+        )
     return made

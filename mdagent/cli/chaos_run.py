@@ -11,6 +11,7 @@ import typer
 
 from mdagent.cli.exits import ExitCode
 from mdagent.cli.page import Page
+from mdagent.errors import UsageError
 
 if TYPE_CHECKING:
     from mdagent.chaos.experiment import Experiment
@@ -32,6 +33,10 @@ def run(
     real_time: Annotated[
         bool, typer.Option("--real-time", help="the machine's time and real sockets on loopback; --duration shortens each phase")
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="against the real providers, with your settings and keys, and a store that is thrown away")
+    ] = False,
+    budget: Annotated[int | None, typer.Option(metavar="REQUESTS", min=1, help="of --live: no more than so many are sent")] = None,
     shrunk: Annotated[
         Path | None, typer.Option("--shrunk", metavar="FILE", help="of random: write what is left of a broken one here, as an experiment")
     ] = None,
@@ -44,7 +49,13 @@ def run(
     are thrown away. The same seed makes the same report, byte for byte.
 
     With --real-time the sandbox answers on sockets of loopback, faults of kind proxy can be had, and a run takes as long as it says; what
-    is one of simulated time (lock_held, clock_step) is refused.
+    is one of simulated time (lock_held, clock_step) is refused. Faults of the host strike real processes of mdagent, which ask in place
+    of threads: their files are in a folder that goes away, and what presses on the machine ends with the run. An experiment whose file
+    says real_time: true needs no option for it.
+
+    With --live real providers are asked, in your name and at your expense: the store is thrown away, what was sent counts against your
+    quotas, and never more is sent than the --budget, without which it is refused. Nothing is injected but on this side of the wire
+    (faults of the transport), and what needs the truth of the sandbox is not claimed.
 
     `random` draws its faults from the seed. One that does not hold is run again with ever fewer of them: what is reported is the
     smallest set that still breaks a claim.
@@ -55,31 +66,64 @@ def run(
       mdagent chaos run primary-down --seed 7 --json > report.json
       mdagent chaos run my-monday.yaml --duration 15m
       mdagent chaos run primary-down --real-time --duration 10s
+      mdagent chaos run live-failover --live --budget 40
+      mdagent chaos run full-disk                        real processes on a disk that is full
       mdagent chaos run random --seed 7 --shrunk seed-7.yaml
     """
-    from mdagent.chaos.chance import RANDOM, as_yaml, random_experiment, smallest
+    # long because: its options are
+    from mdagent.chaos.chance import RANDOM, as_yaml, smallest
     from mdagent.chaos.drill import run as start
     from mdagent.chaos.report import report
-    from mdagent.chaos.shipped import find
     from mdagent.cli.errand import read_span
     from mdagent.cli.render import new_file
 
     terminal: Terminal = ctx.obj
+    _refuse(live=live, budget=budget, real_time=real_time)
     by_chance, seconds = experiment == RANDOM, read_span(duration)
-    found = random_experiment(1 if seed is None else seed, real=real_time) if by_chance else find(experiment, terminal.cwd)
-    found = found if seconds is None else _lasting(found, seconds, real=real_time)
-    outcome = start(found, terminal.settings, seed, terminal.say, real=real_time)
+    found = _found(experiment, terminal, seed, seconds, real=real_time)
+    found = found if seconds is None else _lasting(found, seconds, real=real_time or live or found.real_time)
+    outcome = start(found, terminal.settings, seed, terminal.say, real=real_time, budget=budget)
     if by_chance and outcome.verdict == "deviated":
         outcome = smallest(outcome, lambda fewer: start(fewer, terminal.settings, real=real_time), terminal.say)
         if shrunk is not None:
             with new_file(terminal.cwd / shrunk, force=False) as stream:
                 stream.write(as_yaml(outcome.experiment))
-    more = [*([f"--duration {duration}"] if duration else []), *["--real-time"] * real_time]
+    more = [
+        *([f"--duration {duration}"] if duration else []),
+        *["--real-time"] * real_time,
+        *([f"--live --budget {budget}"] if live else []),
+    ]
     told = report(outcome, " ".join([f"mdagent chaos run {experiment} --seed {outcome.seed}", *more]))
     tell(told, terminal, as_json=as_json)
     terminal.code = int(code_of(told["verdict"]))
     if outcome.verdict == "interrupted":
         raise KeyboardInterrupt
+
+
+def _found(experiment: str, terminal: Terminal, seed: int | None, seconds: float | None, *, real: bool) -> Experiment:
+    """The one of that name or in that file; of chance, what the seed makes."""
+    from mdagent.chaos.chance import RANDOM, random_experiment
+    from mdagent.chaos.shipped import find
+    from mdagent.chaos.soak import DAY, SOAK, soak
+
+    if experiment == RANDOM:
+        return random_experiment(1 if seed is None else seed, real=real)
+    if experiment == SOAK:
+        return soak(1 if seed is None else seed, seconds or DAY)
+    return find(experiment, terminal.cwd)
+
+
+def _refuse(*, live: bool, budget: int | None, real_time: bool) -> None:
+    """Raises UsageError for a live run without a bound, and for a bound of nothing."""
+    if live and budget is None:
+        msg = "--live sends requests to real providers, and no budget is told"
+        raise UsageError(msg, "add --budget REQUESTS, such as --budget 40")
+    if live and real_time:
+        msg = "--live and --real-time exclude each other"
+        raise UsageError(msg, "leave out --real-time, which is on loopback")
+    if budget is not None and not live:
+        msg = "--budget is the bound of --live, and nothing is sent to a real provider without it"
+        raise UsageError(msg, "leave out --budget, or add --live")
 
 
 def _lasting(experiment: Experiment, seconds: float, *, real: bool) -> Experiment:

@@ -17,7 +17,7 @@ import duckdb
 
 from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull, WrongWorld
 from mdagent.store.literal import literal
-from mdagent.store.lock import FAILING, locked, too_many_files, unwritable
+from mdagent.store.lock import FAILING, files_left, locked, too_many_files, unwritable
 from mdagent.store.opened import Config, opened
 from mdagent.store.read import Reader
 from mdagent.store.schema import VERSION, migrate
@@ -35,6 +35,7 @@ _WRITING = _READING | {"checkpoint_threshold": "1KB", "threads": 1}
 _BOUNDED = _READING | {"memory_limit": "250MB"}  # a copy of the whole store is to be had on a small machine
 _SEALED = _READING | {"enable_external_access": "false", "lock_configuration": "true"}
 _blank: dict[str, bytes] = {}  # an empty store of each world, once this process has made one
+_FILES = 4  # that DuckDB opens; where it gets the store and not its log, it aborts the process
 _FOREIGN_TRIES = 40  # a tool that knows nothing of our lock may hold the file for a moment
 
 
@@ -135,6 +136,8 @@ class BarStore(NamedTuple):
         if self.path.stat().st_size == 0:
             msg = f"the store {self.path} is empty (0 bytes)"
             raise StoreDamaged(msg, "run mdagent doctor; move the file away to start anew, it was left as it is")
+        if not files_left(_FILES):
+            raise too_many_files(self.path)
         for left in range(_FOREIGN_TRIES, -1, -1):
             with ExitStack() as stack:
                 try:

@@ -20,7 +20,8 @@ _ROOM = 64 * 1024  # more than is ever written at once beside it
 
 def check_file(path: Path) -> None:
     """Can it be written, and does it hold anything? Raises OSError, StoreDamaged."""
-    os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):  # to close a file is to lose every lock that this process has on it
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))  # which is to fail, and to say why
     told = path.stat()
     if told.st_nlink > 1:  # killed before the name under which it was built was gone
         _clear_away(path)

@@ -136,6 +136,20 @@ def too_many_files(path: Path) -> ConfigError:
     )
 
 
+def files_left(number: int) -> bool:
+    """May this process open so many files more?"""
+    opened: list[int] = []
+    try:
+        opened.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(number))
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        for one in opened:
+            os.close(one)
+
+
 def no_file_left() -> bool:
     """May this process open no file any more? SQLite does not say why it could not."""
     import errno

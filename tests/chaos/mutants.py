@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,7 @@ from mdagent.quality import checks
 from mdagent.quality.case import Outcome
 from mdagent.roster import Roster
 from mdagent.store import bars, breakers, write
+from mdagent.wire.faults.host import Child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,6 +83,40 @@ def _journal(stack: ExitStack) -> None:
     stack.enter_context(_in_place(write, "append", lambda db, name, rows: None if name == "journal" else real(db, name, rows)))
 
 
+def _zones(stack: ExitStack) -> None:
+    """Every day begins at midnight in Greenwich."""
+    real = Roster.__dict__["windows"]
+    stack.enter_context(_in_place(Roster, "windows", lambda *of: tuple(replace(window, zone="UTC") for window in real(*of))))
+
+
+def _child(stack: ExitStack, code: str) -> None:
+    """Every process of an experiment does this before anything else."""
+    real, first = Child.__dict__["command"], f"{code}; from mdagent.cli import run; run()"
+
+    def command(self: Child, *words: str) -> list[str]:
+        told = real(self, *words)
+        at = len(told) - len(words) - 2
+        assert told[at:][:2] == ["-m", "mdagent"]
+        return [*told[:at], "-c", first, *words]
+
+    stack.enter_context(_in_place(Child, "command", command))
+
+
+_UNTOLD = (
+    "from mdagent import errors; from mdagent.cli import exits; exits.OF_ERROR = tuple(x for x in exits.OF_ERROR if x[0] is not errors.{})"
+)
+
+
+def _full(stack: ExitStack) -> None:
+    """A full disk is a failure like any other."""
+    _child(stack, _UNTOLD.format("StoreFull"))
+
+
+def _damage(stack: ExitStack) -> None:
+    """Damage is a failure like any other."""
+    _child(stack, _UNTOLD.format("StoreDamaged"))
+
+
 MUTANTS = (
     Mutant("breaker", _breaker, "all-down", "faults_met"),
     Mutant("limiter", _limiter, "shared-quota", "quota_violations"),
@@ -88,6 +124,9 @@ MUTANTS = (
     Mutant("retry budget", _retry_budget, "half-fail-observed", "attempts_per_call"),
     Mutant("store lock", _store_lock, "lock-held", "broken_locks"),
     Mutant("journal", _journal, "lock-held", "store_faults"),
+    Mutant("zones of quotas", _zones, "calendar-resets", "wrong_resets"),
+    Mutant("exit code of a full disk", _full, "full-disk", "named_failures"),
+    Mutant("exit code of damage", _damage, "rotten-ledger", "named_failures"),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mdagent.chaos.chance import broken_by
-from mdagent.chaos.shipped import SUITES
+from mdagent.chaos.shipped import SUITES, shipped
 from tests.chaos.mutants import MUTANTS, Mutant, let_loose
 
 
@@ -18,5 +18,6 @@ def test_a_mutant_is_killed_by_its_experiment(mutant: Mutant) -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda m: m.off.replace(" ", "-"))
-def test_the_experiment_that_kills_it_is_in_the_standard_suite(mutant: Mutant) -> None:
-    assert mutant.experiment in SUITES["standard"]
+def test_the_experiment_that_kills_it_is_in_the_standard_suite_or_of_real_time(mutant: Mutant) -> None:
+    real = shipped(mutant.experiment).real_time
+    assert mutant.experiment in SUITES["comprehensive" if real else "standard"]

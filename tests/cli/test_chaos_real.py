@@ -63,6 +63,12 @@ def test_on_real_sockets_faults_of_proxy_network_and_provider_strike(shell: Shel
             ("--real-time",),
             "fault lock_held is one of simulated time, and cannot be had with --real-time\n  → leave out",
         ),
+        (
+            "kind: few_files",
+            (),
+            "fault few_files strikes processes of the machine, and time is simulated here\n  → add --real-time, or real_time: true",
+        ),
+        ("kind: refused}\n  - {kind: few_files", ("--real-time",), "fault refused is injected where a request leaves"),
         ("kind: toxic_reset", (), "fault toxic_reset needs real sockets, and time is simulated here\n  → add --real-time"),
     ],
 )

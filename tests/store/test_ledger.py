@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -291,3 +293,16 @@ def test_a_ledger_that_another_program_holds_is_busy_not_damaged(tmp_path: Path,
     other.execute("ROLLBACK")
     other.close()
     ledger.unblock("yahoo")
+
+
+def test_a_second_ledger_in_one_process_takes_no_lock_from_the_first(tmp_path: Path, clock: VirtualClock) -> None:
+    path = tmp_path / "ledger.db"
+    with open_ledger(path, clock) as first:
+        first.rows("SELECT 1")
+        open_ledger(path, clock).close()
+        script = (
+            "import sys; from pathlib import Path; from mdagent.clock import SystemClock; from mdagent.store.ledger import open_ledger;"
+            "open_ledger(Path(sys.argv[1]), SystemClock()).close()"
+        )
+        subprocess.run([sys.executable, "-c", script, str(path)], check=True)
+        assert path.with_name("ledger.db-wal").exists(), "another process took itself for the last, and put the log away"

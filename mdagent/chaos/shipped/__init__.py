@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from mdagent.chaos.chance import RANDOM, random_experiment
+from mdagent.chaos.soak import SOAK, soak
 from mdagent.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,29 +42,45 @@ STANDARD = (
     "clock-steps",
     "cron-evening",
     "trading-week",
+    "calendar-resets",
+)
+# Of real time: on real processes, so that no two runs are alike to the digit.
+HOST = (
+    "killed-backfills",
+    "full-disk",
+    "few-files",
+    "pressed-machine",
+    "edited-settings",
+    "rotten-store",
+    "rotten-ledger",
 )
 COMPREHENSIVE = (
     *STANDARD,
+    *HOST,
     "first-bar-lies",
     "quote-lies",
     "slow-opinion",
+    "live-failover",
     "trading-month",
     *(f"{RANDOM}-{seed}" for seed in range(1, 101)),
 )
-SUITES: Mapping[str, tuple[str, ...]] = {"quick": QUICK, "standard": STANDARD, "comprehensive": COMPREHENSIVE}
+EXTENDED = (SOAK,)
+SUITES: Mapping[str, tuple[str, ...]] = {"quick": QUICK, "standard": STANDARD, "comprehensive": COMPREHENSIVE, "extended": EXTENDED}
 _BY_CHANCE = re.compile(rf"{RANDOM}-([0-9]{{1,9}})\Z")
 
 
 def names() -> tuple[str, ...]:
     """Of all that come along."""
-    return tuple(sorted(f.name.removesuffix(".yaml") for f in files(__package__).iterdir() if f.name.endswith(".yaml")))
+    return tuple(sorted([SOAK, *(f.name.removesuffix(".yaml") for f in files(__package__).iterdir() if f.name.endswith(".yaml"))]))
 
 
 @lru_cache(maxsize=64)
 def shipped(name: str) -> Experiment:
-    """The experiment of that name; `random-7` is what chance makes of seed 7."""
+    """The experiment of that name; `random-7` is what chance makes of seed 7, `soak` what it makes of a day and seed 1."""
     from mdagent.chaos.reading import read_experiment
 
+    if name == SOAK:
+        return soak(1)
     if by_chance := _BY_CHANCE.match(name):
         return random_experiment(int(by_chance[1]))
     return read_experiment(files(__package__).joinpath(f"{name}.yaml").read_text(encoding="utf-8"), f"{name}.yaml", name)

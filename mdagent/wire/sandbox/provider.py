@@ -28,12 +28,13 @@ __all__ = ["RETIRED", "Gone", "Provider", "Seen"]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A request that arrived, and what became of it."""
+    """A request that arrived, and what became of it. `agent` is how the client named itself."""
 
     at: datetime
     host: str
     path: str
     status: int
+    agent: str = ""
 
 
 @dataclass(eq=False)
@@ -73,7 +74,7 @@ class Provider:
         striking = self.faults.striking("provider", dialect.name) if self.faults else []
         reply, told = self._judged(dialect, ask, client, now, striking)
         with self._lock:
-            self.log.append(Seen(now, ask.origin.partition("//")[2], ask.path, reply.status))
+            self.log.append(Seen(now, ask.origin.partition("//")[2], ask.path, reply.status, ask.headers.get("user-agent", "")))
             number = len(self.log)
         return reply, {**_headers(reply, now, number), **told, **reply.headers}
 

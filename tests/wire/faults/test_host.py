@@ -42,7 +42,7 @@ def outcome(home: Path, *faults: Fault) -> tuple[int, str]:
 
 
 def test_each_fault_of_the_host_has_who_brings_it_about() -> None:
-    assert {"disk_full", "few_files", "killed", *NEARBY} == {name for name, kind in KINDS.items() if kind.where == "host"}
+    assert {"disk_full", "few_files", "killed", "edited", *NEARBY} == {name for name, kind in KINDS.items() if kind.where == "host"}
 
 
 @pytest.mark.parametrize(("kind", "count"), [("cpu_pressure", 2), ("memory_pressure", 1)])

@@ -4,6 +4,7 @@ Nothing outside the folder that is named is touched, whatever presses ends with 
 """
 
 from mdagent.wire.faults.host.child import Child
+from mdagent.wire.faults.host.edits import BAD, GOOD, edits
 from mdagent.wire.faults.host.nearby import NEARBY, Site, nearby
 
-__all__ = ["NEARBY", "Child", "Site", "nearby"]
+__all__ = ["BAD", "GOOD", "NEARBY", "Child", "Site", "edits", "nearby"]

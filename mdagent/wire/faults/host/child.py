@@ -46,9 +46,15 @@ class Child:
         return [*_OWN_MOUNTS, *confined] if "home" in limits else confined
 
     def start(self, *words: str, stdout: IO[str] | int = subprocess.PIPE) -> subprocess.Popen[str]:
-        """Begin. Its streams are pipes, unless `stdout` says otherwise."""
+        """Begin. Its streams are pipes, unless `stdout` says otherwise. It leads a group of its own, which a Ctrl-C does not reach."""
         return subprocess.Popen(  # noqa: S603  our own program
-            self.command(*words), cwd=self.home, env=dict(self.environ), text=True, stdout=stdout, stderr=subprocess.PIPE
+            self.command(*words),
+            cwd=self.home,
+            env=dict(self.environ),
+            text=True,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
         )
 
     def killed(self, *words: str, after: float, clock: Clock) -> int:

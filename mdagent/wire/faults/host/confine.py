@@ -30,7 +30,7 @@ def main(limits: dict[str, int | str], command: list[str]) -> int:
 
 def _on_a_small_disk(home: Path, room: int, command: list[str]) -> int:
     used = sum(-(-f.stat().st_size // 4096) * 4096 for f in home.rglob("*") if f.is_file()) + _SLACK
-    disk = mkdtemp(prefix="mdagent-small-disk-")
+    disk = mkdtemp(prefix="mdagent-small-disk-", dir=home.parent)
     _mounting("mount", "-t", "tmpfs", "-o", f"size={used + room},mode=0700", "tmpfs", disk)
     shutil.copytree(home, disk, dirs_exist_ok=True)
     _mounting("mount", "--bind", disk, str(home))

@@ -24,10 +24,11 @@ _PART: Final = 4  # of the memory that is free, one in so many may be taken
 
 
 class Site(NamedTuple):
-    """The files that a fault may touch."""
+    """The files that a fault may touch. `store` is a copy: it is not put right afterwards."""
 
     ledger: Path
     config: Path
+    store: Path = Path()
 
 
 def nearby(fault: Fault, site: Site, dice: Random) -> AbstractContextManager[None]:
@@ -117,6 +118,32 @@ def _damaged(fault: Fault, site: Site, dice: Random) -> Iterator[None]:
         yield
 
 
+_CUT: Final = 0.3  # of the damages that come by chance
+_BLANK: Final = 0.1  # of the bits that flip may be anywhere; the others, where something is written
+
+
+@contextmanager
+def _rotten(fault: Fault, site: Site, dice: Random) -> Iterator[None]:
+    """The store, or the log beside it where there is one."""
+    beside = site.store.with_name(site.store.name + ".wal")
+    path = dice.choice([one for one in (site.store, beside) if one.exists()])
+    content, how = bytearray(path.read_bytes()), fault.settings["how"]
+    if how == "cut" or (how == "any" and dice.random() < _CUT):
+        del content[dice.randrange(len(content)) :]
+    else:
+        for _ in range(int(fault.settings["bytes"])):
+            content[_written(content, dice)] ^= 1 << dice.randrange(8)
+    path.write_bytes(content)
+    yield
+
+
+def _written(content: bytearray, dice: Random) -> int:
+    place = dice.randrange(len(content))
+    while dice.random() >= _BLANK and not content[place]:
+        place = dice.randrange(len(content))
+    return place
+
+
 _EDITS: Final = {
     "syntax": b"sources: [yahoo\nfetch:\n  deadline: {\n",
     "unknown": b"fetsch:\n  deadline: 10\n",
@@ -130,13 +157,19 @@ def _bad_edit(fault: Fault, site: Site, _dice: Random) -> Iterator[None]:
     with _kept(site.config):
         whole = site.config.read_bytes() if site.config.exists() else b""
         how = fault.settings["how"]
-        site.config.write_bytes(whole[: len(whole) // 2] + b"\n  - half of a" if how == "half" else _EDITS[how])
+        site.config.write_bytes(spoilt(whole, how))
         yield
+
+
+def spoilt(whole: bytes, how: str) -> bytes:
+    """A configuration that nobody may adopt, in one of the ways of `bad_edit`."""
+    return whole[: len(whole) // 2] + b"\n  - half of a" if how == "half" else _EDITS[how]
 
 
 NEARBY: Final[Mapping[str, Callable[[Fault, Site, Random], AbstractContextManager[None]]]] = {
     "cpu_pressure": _cpu,
     "memory_pressure": _memory,
     "damaged_ledger": _damaged,
+    "damaged_store": _rotten,
     "bad_edit": _bad_edit,
 }
