@@ -14,7 +14,8 @@ row  from              event                                                    
 11   closed            each 10 min without a failure                                        closed, n - 1
 12   open              a wait longer than any that is given: the clock was set back         open, the wait of n from now
 
-Rates are of the last 20 outcomes of 300 s, at least 5 of them. A wait is min(30 s * 2^(n-1), 30 min) * U(0.8, 1.2), four times that
+Rates are of the last 20 outcomes of 300 s, at least 5 of them; failures in a row are those of an hour, so that who asks every five
+minutes does not wait for a dead source each time. A wait is min(30 s * 2^(n-1), 30 min) * U(0.8, 1.2), four times that
 after a wall; a Retry-After that is longer wins, up to a day. A double failure is two outcomes and two failures in a row. T is 50 %, 30 %
 with two or more healthy alternates, 70 % with none.
 """
@@ -333,9 +334,10 @@ def _regraded(b: Breaker, now: datetime) -> Breaker:
 
 
 def _recent(window: tuple[Outcome, ...], now: datetime) -> tuple[Outcome, ...]:
-    """Those of the last 300 s. What lies further ahead than that is of a clock that was set back."""
+    """Those of the last 300 s, and the failures in a row before now. What lies further ahead than that is of a clock that was set back."""
     oldest, newest = now - _SPAN, now + _SPAN
-    return tuple([o for o in window if oldest <= o.at <= newest])
+    in_a_row = len(window) - sum(1 for _ in takewhile(attrgetter("failed"), reversed(window)))
+    return tuple([o for n, o in enumerate(window) if (oldest if n < in_a_row else now - _HOUR) <= o.at <= newest])
 
 
 def _in_a_row(window: tuple[Outcome, ...]) -> int:

@@ -50,6 +50,7 @@ _HOUR = timedelta(hours=1)
 _SYMBOL_MEMORY = timedelta(hours=24)
 _OURS, _LATELY = 5, timedelta(minutes=10)  # so many requests in that time that a source did not understand are held to be our fault
 _SHARE = 0.6  # of the time that is left, while others could still answer: who only drips is not to use up all of it
+_TESTED = 0.4  # the same of a source that failed lately, and is asked only to see whether it does still
 _SHORTEST_WAIT = 0.02
 _TURNS = 8  # of the event loop, within which a request that may go is written to its connection
 MISTAKEN = "mistaken: "  # begins the reason why a symbol is not asked for, where the source takes it for another
@@ -216,7 +217,7 @@ class Gate:
         """Let the request that waited for this one's place go on its way before the answer is read."""
         try:
             for _ in range(_TURNS):
-                await asyncio.sleep(0)
+                await self.clock.sleep(0)
         except asyncio.CancelledError:  # it was answered, so it is charged
             self._settle(exchange, exchange.failure, telling)
             raise
@@ -280,7 +281,8 @@ class Gate:
             return exchange
         try:
             left = call.deadline + telling.waited - start
-            seconds = min(policy.limits.total, left * _SHARE if call.others and not call.patience else left)
+            share = _TESTED if grant.probe else _SHARE
+            seconds = min(policy.limits.total, left * share if call.others and not call.patience else left)
             exchange = await self._send(source, request, exchange, seconds)
         finally:  # cancelled on the way, too: it was sent, so it is charged
             ms = 1000 * (self.clock.monotonic() - start)

@@ -167,8 +167,13 @@ def test_only_the_last_twenty_outcomes_of_300_seconds_count() -> None:
     two = run(NEW, "FF")  # at 0 s and 1 s
     assert len(run(two, ".", 300.0).window) == 3  # exactly 300 s old still counts
     assert len(run(two, ".", 300.001).window) == 2
-    assert run(two, "F", 300.0).state is OPEN
-    assert run(two, "F", 300.001).state is CLOSED
+
+
+def test_failures_in_a_row_are_those_of_an_hour() -> None:
+    assert run(NEW, "FFF", gap=1800.0).state is OPEN
+    assert run(NEW, "FFF", gap=1800.001).state is CLOSED
+    assert run(NEW, "FF.F", gap=600.0).state is CLOSED
+    assert len(run(NEW, ".FF", gap=600.0).window) == 2
 
 
 def test_what_the_clock_was_set_back_over_does_not_count() -> None:

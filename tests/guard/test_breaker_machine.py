@@ -165,7 +165,9 @@ class Model:
             self.regraded()
 
     def fresh(self) -> list[Shot]:
-        return [s for s in self.shots if -300 <= self.now - s.at <= 300]
+        failing = len("".join("f" if s.letters[0] == "f" else "." for s in self.shots).rpartition(".")[2])
+        row = len(self.shots) - failing
+        return [s for n, s in enumerate(self.shots) if -300 <= self.now - s.at <= (300 if n < row else 3600)]
 
     def regraded(self) -> None:
         if self.state == "closed" and self.over(self.shots, 20, 50, 5):

@@ -85,6 +85,18 @@ def test_a_failed_test_doubles_the_wait(play: Callable[..., Stage]) -> None:
     assert 48.0 <= until(some) <= 72.0
 
 
+def test_a_test_takes_less_of_the_time_that_is_left_than_others_may_need(play: Callable[..., Stage]) -> None:
+    def most(some: Stage) -> float:
+        call = Call("bars", "AAPL", some.clock.monotonic() + 10.0, others=True)
+        some.run(some.gate().converse(Parrot(), lambda: Parrot().talk("x"), call))
+        return some.limits[-1].total
+
+    assert most(play(says())) == pytest.approx(6.0)
+    tested = opened(play, says())
+    tested.clock.pause(until(tested))
+    assert most(tested) == pytest.approx(4.0)
+
+
 def test_one_process_tests_it_at_a_time_and_a_killed_one_holds_nobody_up(play: Callable[..., Stage], tmp_path: Path) -> None:
     some = opened(play, says())
     some.clock.pause(until(some))
