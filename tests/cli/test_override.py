@@ -53,6 +53,7 @@ def test_of_one_source_alone_another_takes_its_place(three_sources: Shell) -> No
 
 
 def test_an_export_as_of_a_time_before_the_decision_has_the_bar(stocked: Shell) -> None:
+    stocked.clock.pause(1)
     before = f"{stocked.clock.now():%Y-%m-%dT%H:%M:%SZ}"
     stocked.clock.pause(3600)
     stocked.good("override", *REJECT)
