@@ -79,6 +79,7 @@ def run(  # noqa: PLR0913  what is run, where, and who hears of it
     if budget is not None:
         return _live(experiment, settings, experiment.seed if seed is None else seed, say, budget)
     real = real or experiment.real_time
+    experiment = experiment.on_machine_time() if real else experiment
     _refuse(experiment, real=real)
     with TemporaryDirectory(prefix=f"mdagent-chaos-{os.getpid()}-", dir=roomy()) as folder:
         scene = _place(experiment, real=real)(
@@ -91,7 +92,7 @@ def run(  # noqa: PLR0913  what is run, where, and who hears of it
 def _live(experiment: Experiment, settings: Settings, seed: int, say: Callable[[str], None], budget: int) -> Outcome:
     from mdagent.chaos.live import LiveScene, lived, settled_live
 
-    experiment = lived(experiment, settings)
+    experiment = lived(experiment.on_machine_time(), settings)
     with TemporaryDirectory(prefix=f"mdagent-chaos-{os.getpid()}-", dir=roomy()) as folder:
         scene = LiveScene(experiment, seed, settled_live(settings, experiment, Path(folder)), budget=budget, truly=settings)
         with closing(scene), scene.books() as ledger:

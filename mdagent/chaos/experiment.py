@@ -56,7 +56,8 @@ class Phases(NamedTuple):
 class Experiment(NamedTuple):
     """One experiment. `sources`: those that are asked (none named: all that the settings enable), `plans` the plan of each; `latency`:
     seconds that each takes to answer; `quotas` the quota of a source, as the settings and as the provider itself count it;
-    `real_time`: it runs on the machine's time, without being asked to; `observe_only`: breakers refuse nothing, as the setting of that
+    `real_time`: it runs on the machine's time, without being asked to; `in_real_time`: limits that take the place of others there, where
+    computing takes time, too; `observe_only`: breakers refuse nothing, as the setting of that
     name has it; `drills`: the numbers of the drills that it covers; `untested`: what it does not show."""
 
     name: str
@@ -73,10 +74,16 @@ class Experiment(NamedTuple):
     latency: float = 0.1
     quotas: Mapping[str, tuple[LimitSettings, ...]] = {}
     real_time: bool = False
+    in_real_time: tuple[Bound, ...] = ()
     observe_only: bool = False
     drills: tuple[str, ...] = ()
     untested: tuple[str, ...] = ()
     about: str = ""
+
+    def on_machine_time(self) -> Experiment:
+        """With the limits that hold there."""
+        other = {bound.probe: bound for bound in self.in_real_time}
+        return self._replace(hypothesis=tuple(other.get(bound.probe, bound) for bound in self.hypothesis), in_real_time=())
 
     @property
     def probed(self) -> frozenset[str]:

@@ -67,7 +67,12 @@ def read_experiment(text: str, file: str, name: str) -> Experiment:
         msg = f"{file}: there is nothing in it"
         raise ConfigError(msg, "mdagent chaos new writes a commented experiment")
     told = _fields(_Place(root, file, ""), _EXPERIMENT, needed=("title", "clock", "load", "hypothesis"))
-    return Experiment(name=name, **told)
+    made = Experiment(name=name, **told)
+    alone = {bound.probe for bound in made.in_real_time} - {bound.probe for bound in made.hypothesis}
+    if alone:
+        msg = f"{file}: in_real_time has a limit of {', '.join(sorted(alone))}, of which the hypothesis claims nothing"
+        raise ConfigError(msg, "add it to the hypothesis, with its limit of simulated time")
+    return made
 
 
 def _fields(place: _Place, known: Mapping[str, Callable[[_Place], Any]], needed: Sequence[str] = ()) -> dict[str, Any]:
@@ -307,6 +312,7 @@ _EXPERIMENT: dict[str, Callable[[_Place], Any]] = {
     "phases": lambda place: Phases(**_fields(place, _PHASES)),
     "load": _habits,
     "hypothesis": _bounds,
+    "in_real_time": _bounds,
     "faults": _faults,
     "stop": _bounds,
 }

@@ -40,6 +40,12 @@ def test_an_experiment_is_what_its_file_says() -> None:
     assert told.faults[0].settings == {"delay": 2.0, "jitter": 0.0}
 
 
+def test_in_real_time_other_limits_hold() -> None:
+    told = read_experiment(f"{GOOD}in_real_time:\n  failover_p95: 500ms\n", "x.yaml", "x")
+    assert told.hypothesis[1] == Bound("failover_p95", 0.3)
+    assert told.on_machine_time().hypothesis == (Bound("availability", 0.995), Bound("failover_p95", 0.5), Bound("wrong_bars", 0.0))
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message", "hint"),
     [
@@ -54,6 +60,7 @@ def test_an_experiment_is_what_its_file_says() -> None:
         ("kind: latency", "kind: latenzy", "x.yaml:13: faults[0]: fault 'latenzy': there is no such kind", "did you mean latency?"),
         ("delay: 2s", "delai: 2s", "x.yaml:13: faults[0]: fault latency: it has no setting 'delai'", "it has delay, jitter"),
         ("kind: latency, ", "kind: disk_full, ", "x.yaml:13: faults[0]: fault disk_full: it has no setting 'delay'", "it has room"),
+        ("faults:", "in_real_time: {recovery: 9s}\nfaults:", "x.yaml: in_real_time has a limit of recovery, of which", "add it to the"),
         ("fresh: true, ", "fresh: true, source: tiingo, ", "x.yaml:7: load[1] resets are those of a source", "say source: tiingo"),
         (
             "sources: [yahoo",
