@@ -22,7 +22,7 @@ from mdagent.guard.outcome import FailureKind
 from mdagent.sources import spec_of
 from mdagent.store.carry import charged, copied
 from mdagent.store.ledger import open_ledger
-from mdagent.wire.bounds import failed
+from mdagent.wire.bounds import WireFailed, failed
 from mdagent.wire.faults import KINDS, FaultTransport, Plan
 from mdagent.wire.sandbox import SandboxTransport
 from mdagent.wire.sandbox.provider import Seen
@@ -56,8 +56,13 @@ class Purse(httpx.AsyncBaseTransport):
         self._scene = scene
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        self._scene.spend(request.url.netloc.decode())
-        return await self._inner.handle_async_request(request)
+        spent = self._scene.spend(request.url.netloc.decode())
+        try:
+            return await self._inner.handle_async_request(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout, WireFailed) as error:
+            if not isinstance(error, WireFailed) or not error.sent:  # nobody was reached
+                self._scene.give_back(spent)
+            raise
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -88,14 +93,20 @@ class LiveScene(Scene):
             with open_ledger(self.truly.ledger, self.clock) as ledger:
                 self._since = copied(ledger, self.settings.ledger)
 
-    def spend(self, host: str) -> None:
+    def spend(self, host: str) -> Seen:
         """One request more. Raises WireFailed where there is none left."""
         with self._lock:
             log = self.market.provider.log
             if len(log) >= self.budget:
                 self.spent = f"the budget of {self.budget} requests is spent"
                 raise failed(FailureKind.BUDGET, self.spent, sent=False)
-            log.append(Seen(self.clock.now(), host, "", 0))
+            log.append(spent := Seen(self.clock.now(), host, "", 0))
+            return spent
+
+    def give_back(self, spent: Seen) -> None:
+        """It did not leave."""
+        with self._lock:
+            self.market.provider.log.remove(spent)
 
     def crew(self) -> Crowd:
         return Crowd(self._crowded)

@@ -31,6 +31,7 @@ _NOT_TESTED = (
     "providers as they are: the sandbox imitates their formats and quotas",
 )
 _TIMES = {True: "real", False: "virtual"}
+_PLAN = {False: "largest plan", True: "smallest plan"}  # where none is told: of the sandbox, of a provider
 _VIRTUAL = ("real sockets, processes and signals: time and network were simulated",)
 
 
@@ -48,7 +49,7 @@ def report(outcome: Outcome, replay: str) -> dict[str, Any]:
         "replay": replay,
         "time": "real, against real providers" if outcome.live else f"{_TIMES[outcome.real]}, from {experiment.clock:%Y-%m-%dT%H:%M:%SZ}",
         "phases": {phase.name: round(phase.ended - phase.began, 3) for phase in outcome.phases},
-        "sources": {name: told.plan or "largest plan" for name, told in sorted(outcome.settings.sources.items()) if told.enabled},
+        "sources": {n: told.plan or _PLAN[outcome.live] for n, told in sorted(outcome.settings.sources.items()) if told.enabled},
         "versions": _versions(),
         "hypothesis": [_row(row) for row in outcome.rows],
         "faults": [_fault(fault, outcome) for fault in experiment.faults],

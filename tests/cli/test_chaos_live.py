@@ -70,6 +70,16 @@ def test_it_counts_what_leaves_and_the_true_ledger_knows_of_it(shell: Shell) -> 
     assert not [name for name in shell.files() if "bars" in name], "the store was thrown away"
 
 
+def test_what_reaches_nobody_is_no_request(shell: Shell) -> None:
+    (shell.cwd / "x.yaml").write_text(LIVE, "utf-8")
+    with world(shell) as provider:
+        pass
+    told = shell.run("chaos", "run", "x.yaml", "--live", "--budget", "50", "--json").json
+    assert told["verdict"] == "failed"
+    assert provider.requests == sum(of.get("yahoo", {}).get("theirs", 0) for of in told["quota"].values()) == 0
+    assert not {row["probe"]: row["before"] for row in told["hypothesis"]}["uncounted_requests"]
+
+
 def test_no_request_passes_the_budget(shell: Shell) -> None:
     (shell.cwd / "x.yaml").write_text(LIVE.replace("600ms", "20s"), "utf-8")
     with world(shell) as provider:
