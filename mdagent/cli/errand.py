@@ -111,10 +111,11 @@ class Course:
 
     def _failures(self) -> None:
         faults = self.tally.faults
-        for fault in faults[:_SHOWN]:
-            self.terminal.say(f"failed: {fault.symbol} {fault.interval}: {fault.kind}: {one_line(fault.detail, 300)}")
-        if len(faults) > _SHOWN:
-            self.terminal.say(f"and {len(faults) - _SHOWN} more{'' if self.report else ' (all are in --report FILE)'}")
+        told = dict.fromkeys(f"failed: {f.symbol} {f.interval}: {f.kind}: {one_line(f.detail, 300)}" for f in faults)  # of many chunks once
+        for line in list(told)[:_SHOWN]:
+            self.terminal.say(line)
+        if len(told) > _SHOWN:
+            self.terminal.say(f"and {len(told) - _SHOWN} more{'' if self.report else ' (all are in --report FILE)'}")
 
     def _write(self, told: dict[str, Any]) -> None:
         text = json.dumps(told, indent=1) + "\n"

@@ -99,6 +99,13 @@ def test_only_twenty_failures_are_told_and_all_are_in_the_report(shell: Shell) -
     assert (code, len(report["failures"]), talk.count("failed: "), "and 5 more" in talk) == (4, 25, 20, True)
 
 
+def test_what_fails_in_many_pieces_for_one_reason_is_told_once(shell: Shell) -> None:
+    _, report, talk = backfill(shell, "NOSUCH", "--start", "2022-01-03", "--end", "2024-02-01", "--interval", "1h", "--source", "yahoo")
+    assert report["chunks"]["done"] > 2
+    lines = [line for line in talk.splitlines() if line.startswith("failed: NOSUCH 1h")]
+    assert len(lines) == len(set(lines)) == 2, "that it is unknown, and that this is known"
+
+
 @pytest.mark.parametrize(
     "words", [["AAPL"], ["AAPL", "--stored"], ["AAPL", *JANUARY, "--progress", "loud"], ["x", *JANUARY, "--max-runtime", "y"]]
 )
