@@ -23,6 +23,7 @@ _NETWORK, _HOST = 86400.0, 7200.0  # seconds after which it is given up: where s
 _SHUT = 2400.0  # the longest that a breaker is open, as a rule; longer is one that a person or a key has to close
 _PASSING = (Blame.COUNT, Blame.OPEN_NOW)  # what a source that fails may not do the next time
 _LOOK = 300.0  # seconds after which it is looked anew who can serve
+_QUIET = 600.0  # seconds between two tellings of such a wait
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Outage:
     _since: float | None = None
     _pause: float = _FIRST
     _shut: float | None = None  # since when nobody may be asked, whom the network does reach
+    _told: float | None = None  # when that was last said
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _back: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -87,8 +89,9 @@ class Outage:
         pause = self.allowance.patience(min(max(1.0, left), _LOOK), now)
         if left > _SHUT or pause <= 0:
             return False
-        if self._shut is None:
-            self._shut = now
+        self._shut = now if self._shut is None else self._shut
+        if self._told is None or now - self._told >= _QUIET:  # while a source is tested there are short waits between good answers
+            self._told = now
             self.say(f"{SHUT}: {failure.detail}")
         if now - self._shut > _HOST:
             return False
