@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from mdagent.chaos.drill import Outcome
-    from mdagent.wire.faults import Setting
+    from mdagent.wire.faults import Kind, Setting
 
 RANDOM = "random"
 _SOURCES = ("yahoo", "twelvedata", "polygon", "tiingo")
@@ -23,22 +23,16 @@ _REAL_PLACES = ("transport", "provider", "truth")
 _PLACES = (*_REAL_PLACES, "scene")
 # What changes the count of a quota cannot be foreseen, so that a provider refuses; pages that never end cost the machine.
 _NOT_BY_CHANCE = ("quota_cut", "downgraded", "endless", "bomb")
-_CLAIMS = (
-    ("availability", 0.95),
-    ("wrong_bars", 0.0),
-    ("lost_bars", 0.0),
-    ("duplicate_bars", 0.0),
-    ("store_faults", 0.0),
-    ("quota_violations", 0.0),
-    ("uncounted_requests", 0.0),
-    ("latency_max", 31.0),
+SOUND = tuple(
+    (probe, 0.0) for probe in ("wrong_bars", "lost_bars", "duplicate_bars", "store_faults", "quota_violations", "uncounted_requests")
 )
+_CLAIMS = (("availability", 0.95), *SOUND, ("latency_max", 31.0))
 
 
 def random_experiment(seed: int, *, real: bool = False) -> Experiment:
     """The same for the same seed. One source lies at most, and one is spared all faults, so that there is somebody to serve. `real`: of
     faults that real time knows."""
-    dice = Random(f"{seed} experiment")  # noqa: S311  chance is to be repeatable
+    dice, places = Random(f"{seed} experiment"), _REAL_PLACES if real else _PLACES  # noqa: S311  chance is to be repeatable
     spared, liar = dice.sample(_SOURCES, 2)
     clock = datetime(2024, 1, 8, 15, tzinfo=UTC) + timedelta(days=7 * dice.randrange(20), hours=dice.randrange(24))
     load = (
@@ -53,35 +47,28 @@ def random_experiment(seed: int, *, real: bool = False) -> Experiment:
         clock=clock,
         load=load,
         hypothesis=tuple(Bound(*claim) for claim in _CLAIMS),
-        faults=tuple(_fault(dice, spared, liar, _REAL_PLACES if real else _PLACES) for _ in range(dice.randint(1, _MOST))),
+        faults=tuple(drawn_fault(dice, spared, liar, _SOURCES, places, _when) for _ in range(dice.randint(1, _MOST))),
         phases=Phases(10.0, _LASTS, 20.0),
         seed=seed,
         sources=_SOURCES,
     )
 
 
-def _fault(dice: Random, spared: str, liar: str, places: Sequence[str]) -> Fault:
-    kinds = [name for name, kind in KINDS.items() if kind.where in places and name not in _NOT_BY_CHANCE]
-    name = dice.choice(kinds)
-    kind = KINDS[name]
-    others = [source for source in _SOURCES if source != spared]
-    struck = (liar,) if kind.where == "truth" else tuple(dice.sample(others, dice.randint(1, len(others))))
+def _when(dice: Random, kind: Kind) -> tuple[float, float]:
+    """In which second it begins, and how many it lasts. What befalls the machine is short."""
     start = round(dice.uniform(0.0, _LASTS * 0.6), 1)
-    seconds = round(dice.uniform(5.0, _LASTS - start), 1) if kind.where != "scene" else round(dice.uniform(1.0, 4.0), 1)
-    probability = 1.0 if dice.random() < 0.5 else round(dice.uniform(0.2, 0.9), 2)
-    settings = {key: _drawn(dice, setting) for key, setting in kind.settings.items() if setting.choices and dice.random() < 0.5}
-    return completed(Fault(name, struck, start, seconds, probability, settings))
+    return start, dice.uniform(1.0, 4.0) if kind.where == "scene" else dice.uniform(5.0, _LASTS - start)
 
 
-def drawn_fault(  # noqa: PLR0913  what chance may choose from
-    dice: Random, spared: str, liar: str, sources: Sequence[str], places: Sequence[str], *, start: float, longest: float
+def drawn_fault(  # noqa: PLR0913, PLR0917  what chance may choose from
+    dice: Random, spared: str, liar: str, sources: Sequence[str], places: Sequence[str], when: Callable[[Random, Kind], tuple[float, float]]
 ) -> Fault:
-    """One that begins then and lasts no longer than that, of these places, of others than the spared source."""
+    """One of these places, of others than the spared source; `when` draws its beginning and how long it lasts, in seconds."""
     name = dice.choice([name for name, kind in KINDS.items() if kind.where in places and name not in _NOT_BY_CHANCE])
     kind = KINDS[name]
     others = [source for source in sources if source != spared]
     struck = (liar,) if kind.where == "truth" else tuple(dice.sample(others, dice.randint(1, len(others))))
-    seconds = dice.uniform(longest / 10, longest)
+    start, seconds = when(dice, kind)
     probability = 1.0 if dice.random() < 0.5 else round(dice.uniform(0.2, 0.9), 2)
     settings = {key: _drawn(dice, setting) for key, setting in kind.settings.items() if setting.choices and dice.random() < 0.5}
     return completed(Fault(name, struck, round(start, 1), round(seconds, 1), probability, settings))

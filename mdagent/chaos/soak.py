@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from random import Random
+from typing import TYPE_CHECKING
 
-from mdagent.chaos.chance import drawn_fault
+from mdagent.chaos.chance import SOUND, drawn_fault
 from mdagent.chaos.experiment import Bound, Experiment, Habit, Phases
 from mdagent.config.kinds import LimitSettings
+
+if TYPE_CHECKING:
+    from mdagent.wire.faults import Fault
 
 SOAK = "soak"
 DAY, HOUR = 86400.0, 3600.0
@@ -17,18 +21,7 @@ _AMPLE = (LimitSettings(600, 60.0),)
 _PLACES = ("transport", "provider", "truth", "proxy")
 _LONGEST = 120.0  # seconds of a fault
 _REST = 600.0  # seconds from one to the next, at most
-_CLAIMS = (
-    ("availability", 0.995),
-    ("wrong_bars", 0.0),
-    ("lost_bars", 0.0),
-    ("duplicate_bars", 0.0),
-    ("store_faults", 0.0),
-    ("quota_violations", 0.0),
-    ("uncounted_requests", 0.0),
-    ("tracebacks", 0.0),
-    ("keys_told", 0.0),
-    ("open_files", 8.0),
-)
+_CLAIMS = (("availability", 0.995), *SOUND, ("tracebacks", 0.0), ("keys_told", 0.0), ("open_files", 8.0))
 _SLOPE = ("memory_slope", 1.0)
 _TOO_SHORT = "whether memory grows: a run of less than an hour does not tell"
 
@@ -41,7 +34,12 @@ def soak(seed: int, seconds: float = DAY) -> Experiment:
     starts, at = [], 0.0
     while (at := at + dice.uniform(0.1, 1.0) * min(_REST, seconds / 4)) < seconds:
         starts.append(at)
-    faults = tuple(drawn_fault(dice, spared, liar, _SOURCES, _PLACES, start=at, longest=min(_LONGEST, seconds / 4)) for at in starts)
+    longest = min(_LONGEST, seconds / 4)
+
+    def fault(start: float) -> Fault:
+        return drawn_fault(dice, spared, liar, _SOURCES, _PLACES, lambda dice, _: (start, dice.uniform(longest / 10, longest)))
+
+    faults = tuple(map(fault, starts))
     enough = seconds >= HOUR
     return Experiment(
         name=SOAK,
