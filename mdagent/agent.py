@@ -565,7 +565,7 @@ class Agent:
         from mdagent.work.many import Desk
         from mdagent.work.outage import Outage
 
-        outage = Outage(self.clock, allowance, self.say)
+        outage = Outage(gate)
 
         def desk(chunks: Sequence[Chunk], done: Callable[[Line], None]) -> Desk:
             by_request = {chunk.request: chunk for chunk in chunks}

@@ -10,11 +10,8 @@ from typing import TYPE_CHECKING
 from mdagent.guard.outcome import Blame, FailureKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mdagent.clock import Clock
-    from mdagent.guard.allowance import Allowance
     from mdagent.guard.outcome import Failure
+    from mdagent.work.gate import Gate
     from mdagent.work.report import Line
 
 SHUT = "waiting, since no source may be asked now"  # begins what is said of it
@@ -23,27 +20,23 @@ _NETWORK, _HOST = 86400.0, 7200.0  # seconds after which it is given up: where s
 _SHUT = 2400.0  # the longest that a breaker is open, as a rule; longer is one that a person or a key has to close
 _PASSING = (Blame.COUNT, Blame.OPEN_NOW)  # what a source that fails may not do the next time
 _LOOK = 300.0  # seconds after which it is looked anew who can serve
-_QUIET = 600.0  # seconds between two tellings of such a wait
 
 
 @dataclass(slots=True)
 class Outage:
     """One a run. `passes` is asked about each line: the first that could reach nobody begins the outage, the first that could ends it."""
 
-    clock: Clock
-    allowance: Allowance
-    say: Callable[[str], None]
+    gate: Gate
     _since: float | None = None
     _pause: float = _FIRST
     _shut: float | None = None  # since when nobody may be asked, whom the network does reach
-    _told: float | None = None  # when that was last said
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _back: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def passes(self, line: Line) -> bool:
         """Wait where the line failed because nobody could be reached, or everybody is left alone: True where it is to be asked again then.
         False where it failed for another reason, or where that has lasted too long."""
-        failure, now = line.failure, self.clock.monotonic()
+        failure, now = line.failure, self.gate.clock.monotonic()
         if failure is None and line.requests:
             self._shut = None
         if self._since is None and failure is not None and self._is_shut(failure):
@@ -57,7 +50,7 @@ class Outage:
         if now - (self._since or now) > (_NETWORK if failure.kind is FailureKind.NETWORK_DOWN else _HOST):
             return False
         async with self._turn:  # one after another: whoever comes first tries first
-            pause = self.allowance.patience(self._pause, self.clock.monotonic())
+            pause = self.gate.allowance.patience(self._pause, self.gate.clock.monotonic())
             if pause <= 0 and self._since is not None:
                 return False
             self._pause = min(2 * self._pause, _LONGEST)
@@ -84,27 +77,25 @@ class Outage:
 
     async def _closing(self, failure: Failure) -> bool:
         """The breakers of all sources are open; that of which the failure tells is tested first."""
-        now = self.clock.monotonic()
-        left = (failure.until - self.clock.now()).total_seconds() if failure.until else _LONGEST
-        pause = self.allowance.patience(min(max(1.0, left), _LOOK), now)
+        now = self.gate.clock.monotonic()
+        left = (failure.until - self.gate.clock.now()).total_seconds() if failure.until else _LONGEST
+        pause = self.gate.allowance.patience(min(max(1.0, left), _LOOK), now)
         if left > _SHUT or pause <= 0:
             return False
         self._shut = now if self._shut is None else self._shut
-        if self._told is None or now - self._told >= _QUIET:  # while a source is tested there are short waits between good answers
-            self._told = now
-            self.say(f"{SHUT}: {failure.detail}")
+        self.gate.tell_wait("", SHUT, f"{SHUT}: {failure.detail}")  # once in a while: a source under test makes wait again and again
         if now - self._shut > _HOST:
             return False
-        await self.clock.sleep(pause)
+        await self.gate.clock.sleep(pause)
         return True
 
     def _begin(self, failure: Failure, now: float) -> None:
         self._since, self._pause = now, _FIRST
         self._back.clear()
-        self.say(f"waiting for the network, to go on by itself when it is back: {failure.detail}")
+        self.gate.say(f"waiting for the network, to go on by itself when it is back: {failure.detail}")
 
     def _end(self, now: float) -> None:
         took = timedelta(seconds=round(now - (self._since or now)))
         self._since = None
         self._back.set()
-        self.say(f"the network is back after {took}")
+        self.gate.say(f"the network is back after {took}")
