@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mdagent.errors import ConfigError, StoreBusy, StoreDamaged, StoreError, StoreFull
 from mdagent.store.ledger_file import is_full
-from mdagent.store.lock import FAILING, no_file_left, too_many_files
+from mdagent.store.lock import FAILING, files_left, too_many_files
 from mdagent.store.lost import ASIDE, note_damage
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def translated(path: Path, error: Exception) -> StoreError | ConfigError:
     text, ledger = str(error), path.with_name(path.name.removeprefix(".").partition(".new-")[0])
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE:
         note_damage(path)
-    if "unable to open" in text and no_file_left():
+    if "unable to open" in text and not files_left(1):
         return too_many_files(ledger)
     if "locked" in text or "busy" in text:
         return StoreBusy(f"the ledger {ledger} is in use by another process", "run the same command again")

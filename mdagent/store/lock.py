@@ -137,7 +137,7 @@ def too_many_files(path: Path) -> ConfigError:
 
 
 def files_left(number: int) -> bool:
-    """May this process open so many files more?"""
+    """May this process open so many files more? Neither DuckDB nor SQLite says that this is why it could not."""
     opened: list[int] = []
     try:
         opened.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(number))
@@ -148,17 +148,6 @@ def files_left(number: int) -> bool:
     finally:
         for one in opened:
             os.close(one)
-
-
-def no_file_left() -> bool:
-    """May this process open no file any more? SQLite does not say why it could not."""
-    import errno
-
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError as error:
-        return error.errno in (errno.EMFILE, errno.ENFILE)
-    return False
 
 
 def _take(fd: int, how: int, waiting: _Wait, poll: float) -> None:
